@@ -1,0 +1,52 @@
+"""The entry point: runs a command and turns what goes wrong into one line and an exit code."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from detector.errors import DetectorError, missing_extra
+
+if TYPE_CHECKING:
+    from typer import Typer
+
+# Before numpy is first imported: on matrices of 2000 x 10 a pool of threads costs more than it computes.
+for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+
+def main() -> None:
+    """The `detector` command."""
+
+    def load() -> "Typer":
+        from detector.cli import app  # noqa: PLC0415 - after the variables above
+
+        return app
+
+    run_command(load)
+
+
+def run_command(load: "Callable[[], Typer]", extra: str | None = None) -> None:
+    """Run a typer application and exit; whatever a person can get wrong is one line on standard error.
+
+    Args:
+        load: imports the application.
+        extra: the optional packages that it needs.
+    """
+    try:
+        load()()  # typer itself reports what is wrong with the arguments, and exits
+    except ModuleNotFoundError as error:
+        if extra is None or (error.name or "").startswith("detector"):
+            raise
+        _fail(missing_extra(extra, f"this command (no module {error.name})"))
+    except DetectorError as error:
+        _fail(error)
+
+
+def _fail(error: DetectorError) -> None:
+    sys.stderr.write(f"detector: {error}\n")
+    sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What comes in: bytes or CSV rows to events, or a reasoned reject."""

@@ -1,0 +1,119 @@
+"""BETH rows from CSV files: the preprocessed 8 columns and the original 16."""
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+from detector.errors import UsageError
+from detector.records import FEATURES
+
+_DECIMAL = re.compile(r"-?[0-9]+", re.ASCII)
+_INT64 = range(-(2**63), 2**63)
+_INDEX_COLUMNS = ("", "index", "Unnamed: 0")
+"""How writers name the column of row numbers; such a first column is dropped."""
+
+LABEL_COLUMNS = ("sus_label", "sus")
+
+
+class Row(NamedTuple):
+    """One row: its line in the file (the header is line 1), and its cells as an event."""
+
+    line: int
+    event: dict[str, Any]
+
+    @property
+    def label(self) -> int | None:
+        """1 suspicious, 0 benign, None when the file has no label."""
+        for name in LABEL_COLUMNS:
+            if name in self.event:
+                return int(self.event[name])
+        return None
+
+
+def read_rows(path: Path, *, require_label: bool = False) -> Iterator[Row]:
+    """Read BETH rows in order, each cell checked.
+
+    Accepts a byte-order mark, CRLF line ends and a leading index column. Columns that BETH does not have are kept as text.
+
+    Raises:
+        UsageError: the file cannot be read or has another shape, or a cell is wrong (file, line, column, value).
+    """
+    try:
+        # utf-8-sig reads files with and without a byte-order mark; newline="" leaves line ends to the csv module.
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from _rows(path, file, require_label=require_label)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8 text: {error.reason}") from error
+    except csv.Error as error:
+        raise UsageError(f"{path}: not CSV: {error}") from error
+
+
+def _rows(path: Path, file: TextIO, *, require_label: bool) -> Iterator[Row]:
+    reader = csv.reader(file, strict=True)
+    header = next(reader, [])
+    skip = 1 if header and header[0].strip() in _INDEX_COLUMNS else 0
+    columns = [name.strip() for name in header[skip:]]
+    _check_shape(path, columns, require_label=require_label)
+    parsers = [(name, _PARSERS.get(name, _text)) for name in columns]
+    for cells in reader:
+        if not cells:
+            continue  # a blank line
+        if len(cells) != len(header):
+            raise UsageError(f"{path}:{reader.line_num}: {len(cells)} cells where the header has {len(header)}")
+        event = {}
+        for (name, parse), cell in zip(parsers, cells[skip:], strict=True):
+            try:
+                event[name] = parse(cell)
+            except ValueError as error:
+                raise UsageError(f"{path}:{reader.line_num}: column {name}: {cell!r} {error}") from None
+        yield Row(reader.line_num, event)
+
+
+def _check_shape(path: Path, columns: list[str], *, require_label: bool) -> None:
+    missing = [name for name in FEATURES if name not in columns]
+    if require_label and not any(name in columns for name in LABEL_COLUMNS):
+        missing.append(" or ".join(LABEL_COLUMNS))
+    found = ", ".join(columns) or "none"
+    if missing:
+        raise UsageError(f"{path}: not BETH rows: missing columns {', '.join(missing)}; found {found}")
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise UsageError(f"{path}: columns named twice: {', '.join(twice)}; found {found}")
+
+
+def _integer(cell: str) -> int:
+    text = cell.strip()
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError("is not an integer")
+    value = int(text[:21])  # longer than any 64-bit integer is out of range, however it goes on
+    if value not in _INT64 or len(text) > 21:  # noqa: PLR2004 - the same 21
+        raise ValueError("does not fit in 64 bits")
+    return value
+
+
+def _label(cell: str) -> int:
+    if cell.strip() not in ("0", "1"):
+        raise ValueError("is not a label: 0 is benign, 1 suspicious")
+    return int(cell)
+
+
+def _seconds(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        raise ValueError("is not a number of seconds") from None
+
+
+def _text(cell: str) -> str:
+    return cell
+
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys((*FEATURES, "eventId"), _integer),
+    **dict.fromkeys((*LABEL_COLUMNS, "evil"), _label),
+    "timestamp": _seconds,
+}

@@ -1,0 +1,62 @@
+"""Child processes that cannot outlive this one."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from detector.local import guard
+
+_LOG_LINES_SHOWN = 15
+
+
+class GuardedProcess:
+    """A command that is running under `detector.local.guard`, its output in a file.
+
+    Args:
+        command: what to run.
+        log_file: gets its standard output and error.
+        remove_at_end: a folder that the guard removes once the command is gone.
+        keep_open: files that stay open, and locks on them held, for as long as the command runs.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        log_file: Path,
+        remove_at_end: Path | None = None,
+        keep_open: Sequence[IO[str]] = (),
+    ) -> None:
+        self.log_file = log_file
+        with log_file.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-S", "-E", guard.__file__, str(remove_at_end or ""), *command],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                pass_fds=[file.fileno() for file in keep_open],
+                start_new_session=True,  # Ctrl-C on the terminal is for us; we say when the others go
+            )
+
+    def is_running(self) -> bool:
+        """Whether the command has not ended."""
+        return self._process.poll() is None
+
+    def stop(self, timeout_s: float) -> int:
+        """Ask the command to end, and end it when it does not; its exit code."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()  # the guard's sign
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def log(self) -> str:
+        """What the command has said so far."""
+        return self.log_file.read_text(errors="replace")
+
+    def log_tail(self) -> str:
+        """The last lines of it."""
+        return "\n".join(self.log().splitlines()[-_LOG_LINES_SHOWN:])

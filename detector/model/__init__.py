@@ -1,0 +1,1 @@
+"""The model folder and the engines that score with it."""

@@ -1,0 +1,1 @@
+"""The daemon: the batch step, its life, its health."""

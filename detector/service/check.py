@@ -1,0 +1,39 @@
+"""`detector check`: is everything in place, one line for each thing."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from detector.errors import DetectorError
+from detector.model.folder import load_model
+from detector.settings import Settings
+from detector.stream.inspect import inspect_kafka
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at; `error` is None when it is in order."""
+
+    subject: str
+    detail: str
+    error: DetectorError | None = None
+
+
+def check(settings: Settings, *, connect: bool) -> Iterator[Finding]:
+    """Look at the model and, when asked, at Kafka; settings that could be read are in order already."""
+    yield Finding("settings", "valid")
+    yield _model(settings)
+    if connect:
+        for subject, detail, problem in inspect_kafka(settings.kafka):
+            yield Finding(subject, detail, DetectorError(problem) if problem else None)
+
+
+def _model(settings: Settings) -> Finding:
+    try:
+        model = load_model(settings.model.path)
+        model.engine(settings.model.engine)
+    except DetectorError as error:
+        return Finding("model", str(error), error)
+    manifest = model.manifest
+    return Finding(
+        "model",
+        f"{manifest.name} {manifest.version}, engine {settings.model.engine}, golden batch reproduced",
+    )

@@ -1,0 +1,182 @@
+"""The daemon's life: start, loop, drain, stop."""
+
+import gc
+import time
+from collections.abc import Callable
+
+import structlog
+
+from detector import __version__
+from detector.alerts.severity import SEVERITIES
+from detector.errors import UsageError
+from detector.events.second_opinion import REASONS
+from detector.metrics import Metrics
+from detector.service.health import Health
+from detector.service.http import HttpServer
+from detector.service.limits import DeadLetterLimits
+from detector.service.reporter import Reporter
+from detector.service.scoring import Scorer
+from detector.service.signals import Stop, stop_on_signals
+from detector.service.step import BatchStep, count
+from detector.settings import KafkaSettings, Settings
+from detector.stream.connect import Wait, open_stream
+from detector.stream.delivery import AtLeastOnce, DeliveryAbandoned
+from detector.stream.interfaces import Batch, Listener, Sink, Source
+
+_log = structlog.get_logger("detector")
+
+_IDLE_S = 0.5
+_LOOK_AGAIN_S = 0.5
+_REPEAT_WAITING_S = 5.0
+_LAG_EVERY_S = 1.0
+_GC_EVERY_S = 10.0
+_CLOSE_S = 3.0
+
+OpenStream = Callable[[KafkaSettings, Listener, Wait], tuple[Source, Sink]]
+
+
+class _StoppedWhileWaiting(Exception):  # noqa: N818 - asked for
+    pass
+
+
+class Daemon:
+    """Reads, scores, delivers, commits; one thread, one batch at a time.
+
+    Args:
+        settings: everything that can be chosen.
+        open_stream: makes the source and the sink.
+    """
+
+    def __init__(self, settings: Settings, open_stream: OpenStream = open_stream) -> None:
+        if settings.delivery.guarantee != "at-least-once":
+            raise UsageError("DETECTOR_DELIVERY__GUARANTEE=exactly-once: this version has at-least-once only")
+        self._settings = settings
+        self._open_stream = open_stream
+        self._stop = Stop()
+        self._drain_until = float("inf")
+        self._last_waiting_log = float("-inf")
+        self.health = Health()
+        self.metrics = Metrics(client=settings.kafka.client, severities=SEVERITIES, reject_reasons=REASONS)
+        self._reporter = Reporter(settings.kafka, self.metrics, self.health)
+
+    def run(self) -> None:
+        """Run until a signal.
+
+        Raises:
+            DetectorError: it could not start, or cannot go on; the exit code is the error's.
+        """
+        http = self._settings.http
+        with (
+            stop_on_signals(self._stop),
+            HttpServer(http.host, http.port, self.metrics.registry, self.health) as server,
+        ):
+            _log.info(
+                "detector starts",
+                version=__version__,
+                http=f"http://{http.host}:{server.port}/metrics",
+                port=server.port,
+            )
+            scorer = self._load_model()
+            try:
+                source, sink = self._open_stream(self._settings.kafka, self._reporter, self._wait)
+            except _StoppedWhileWaiting:
+                _log.info("detector stopped before it reached Kafka")
+                return
+            self.health.not_ready_because = "no partitions are assigned yet"
+            self._serve(scorer, source, sink)
+
+    def stop(self) -> None:
+        """Ask for the stop, as a signal does."""
+        self._stop.request()
+
+    def _load_model(self) -> Scorer:
+        scorer = Scorer.load(self._settings.model)
+        model = scorer.identity
+        self.metrics.model_info.labels(model.name, model.version, model.sha256, scorer.engine_name).set(1)
+        self.metrics.model_loaded.set_to_current_time()
+        _log.info(
+            "model loaded",
+            model=model.name,
+            model_version=model.version,
+            engine=scorer.engine_name,
+            threshold=scorer.threshold,
+        )
+        return scorer
+
+    def _serve(self, scorer: Scorer, source: Source, sink: Sink) -> None:
+        try:
+            self._loop(scorer, source, sink)
+        except DeliveryAbandoned:
+            _log.warning("stopped before the last batch was delivered; it is not committed and will be read again")
+        finally:
+            self.health.not_ready_because = "stopping"
+            left = max(0.0, min(_CLOSE_S, self._drain_until - time.monotonic()))
+            source.close(left)
+            sink.close(left)
+        _log.info("detector stopped", consumed=int(self.metrics.value("detector_records_consumed_total")))
+
+    def _loop(self, scorer: Scorer, source: Source, sink: Sink) -> None:
+        step = BatchStep(self._settings.kafka, scorer, DeadLetterLimits(self._settings.dead_letter))
+        delivery = AtLeastOnce(source, sink, self._reporter, self._alive)
+        limits = self._settings.batch
+        next_lag = next_gc = time.monotonic()
+        _collect_by_hand()
+        while not self._stop:
+            batch = source.poll(limits.max_records, limits.max_wait_ms / 1000, _IDLE_S)
+            self._alive()
+            self._finish(batch, step, delivery)
+            now = time.monotonic()
+            if now >= next_lag:
+                self._reporter.lag(source.lag())
+                next_lag = now + _LAG_EVERY_S
+            if now >= next_gc:
+                gc.collect()
+                next_gc = now + _GC_EVERY_S
+
+    def _finish(self, batch: Batch, step: BatchStep, delivery: AtLeastOnce) -> None:
+        """The commit order: outputs acknowledged, then counted, then the positions committed."""
+        if batch.records:
+            finished = step.run(batch)
+            started = time.perf_counter()
+            delivery.deliver(finished.outputs, self._give_up)
+            delivered = time.perf_counter()
+            self.metrics.stage_duration.observe(delivered - started, "deliver")
+            count(finished, self.metrics)
+            committing = time.perf_counter()
+            delivery.commit(batch)
+            self.metrics.stage_duration.observe(time.perf_counter() - committing, "commit")
+            self.metrics.batches.inc()
+        else:
+            delivery.commit(batch)  # what an earlier commit left over
+        self.metrics.last_progress.set_to_current_time()
+
+    def _alive(self) -> None:
+        self.health.sign_of_life()
+        self._reporter.still_waiting()
+
+    def _give_up(self) -> bool:
+        if self._stop and self._drain_until == float("inf"):
+            self._drain_until = time.monotonic() + self._settings.shutdown.timeout_s
+        return time.monotonic() >= self._drain_until
+
+    def _wait(self, reason: str) -> None:
+        """Wait for something that is missing, saying so every few seconds."""
+        self.health.sign_of_life()
+        self.health.not_ready_because = reason
+        now = time.monotonic()
+        if now - self._last_waiting_log >= _REPEAT_WAITING_S:
+            self._last_waiting_log = now
+            _log.warning("waiting", reason=reason)
+        if self._stop.wait(_LOOK_AGAIN_S):
+            raise _StoppedWhileWaiting
+
+
+def _collect_by_hand() -> None:
+    """Take garbage collection out of the batches.
+
+    The loop's records and events are freed by their reference counts; automatic collections only walk over them. What
+    cycles the client library makes are collected every few seconds.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.disable()

@@ -1,0 +1,86 @@
+"""`/metrics`, `/healthz` and `/readyz` on threads of their own; nothing there changes state."""
+
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from socketserver import ThreadingMixIn
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import structlog
+from prometheus_client import CollectorRegistry, make_wsgi_app
+
+from detector.errors import DetectorError
+from detector.service.health import Health
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_log = structlog.get_logger("detector.http")
+_CLIENT_TIMEOUT_S = 10
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = _CLIENT_TIMEOUT_S
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the signature is the library's
+        _log.debug("http request", request=format % args)
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+    block_on_close = False
+
+
+class HttpServer(AbstractContextManager["HttpServer"]):
+    """Serves from `start` to the end of the `with` block.
+
+    Raises:
+        DetectorError: the address is taken or is not one of this host.
+    """
+
+    def __init__(self, host: str, port: int, registry: CollectorRegistry, health: Health) -> None:
+        try:
+            self._server = make_server(host, port, application(registry, health), _Server, _Handler)
+        except OSError as error:
+            raise DetectorError(
+                f"cannot listen on {host}:{port}: {error.strerror}: set DETECTOR_HTTP__PORT to a free port, 0 picks one"
+            ) from error
+        self.port: int = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def application(registry: CollectorRegistry, health: Health) -> Callable[..., Iterable[bytes]]:
+    """The three pages as a WSGI application."""
+    metrics = make_wsgi_app(registry)
+    checks = {"/healthz": health.not_alive_because, "/readyz": lambda: health.not_ready_because}
+
+    def respond(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return _text(start_response, "405 Method Not Allowed", "only GET and HEAD")
+        if path == "/metrics":
+            return metrics(environ, start_response)
+        if path not in checks:
+            return _text(start_response, "404 Not Found", "there are /metrics, /healthz and /readyz")
+        reason = checks[path]()
+        return _text(start_response, "200 OK" if reason is None else "503 Service Unavailable", reason or "ok")
+
+    return respond
+
+
+def _text(start_response: "StartResponse", status: str, text: str) -> list[bytes]:
+    body = f"{text}\n".encode()
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))])
+    return [body]

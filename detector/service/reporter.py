@@ -1,0 +1,108 @@
+"""What the stream goes through, told to metrics, logs and readiness."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import structlog
+
+from detector.metrics import Metrics
+from detector.records import Partition
+from detector.service.health import Health
+from detector.settings import KafkaSettings
+from detector.stream.interfaces import CommitError, RebalanceKind, Refusal
+
+_log = structlog.get_logger("detector.stream")
+_REMIND_S = 60.0
+
+
+class Reporter:
+    """Listens to the source and to delivery."""
+
+    def __init__(self, kafka: KafkaSettings, metrics: Metrics, health: Health) -> None:
+        self._topics = {kafka.alerts_topic: "alerts", kafka.dead_letter_topic: "dead_letter"}
+        self._metrics = metrics
+        self._health = health
+        self._assigned: set[Partition] = set()
+        self._waiting_since: float | None = None
+        self._last_reminder = 0.0
+
+    def rebalanced(self, kind: RebalanceKind, partitions: Sequence[Partition]) -> None:
+        """See `Listener.rebalanced`."""
+        if kind == "assigned":
+            self._assigned |= set(partitions)
+        else:
+            self._assigned -= set(partitions)
+            for partition in partitions:
+                self._forget_lag(partition)
+        self._metrics.rebalances.labels(kind).inc()
+        self._metrics.assigned_partitions.set(len(self._assigned))
+        self._update_readiness()
+        _log.info(f"partitions {kind}", partitions=_names(partitions), now_assigned=len(self._assigned))
+
+    def offsets_reset(self, partition: Partition, gone: int, resumed_at: str) -> None:
+        """See `Listener.offsets_reset`."""
+        self._metrics.offset_resets.inc()
+        _log.error(
+            "committed position is gone; records before the new one were not read",
+            partition=f"{partition.topic}/{partition.partition}",
+            gone_offset=gone,
+            resumed_at=resumed_at,
+        )
+
+    def delivery_waits(self) -> None:
+        """See `DeliveryObserver.delivery_waits`."""
+        self._waiting_since = self._last_reminder = time.monotonic()
+        self._metrics.paused.set(1)
+        self._update_readiness()
+        _log.warning("delivery waits for acknowledgements; reading is paused")
+
+    def still_waiting(self) -> None:
+        """Say once a minute that delivery still waits."""
+        now = time.monotonic()
+        if self._waiting_since is not None and now - self._last_reminder >= _REMIND_S:
+            self._last_reminder = now
+            _log.warning("delivery still waits; reading is paused", waited_s=round(now - self._waiting_since))
+
+    def delivery_resumed(self) -> None:
+        """See `DeliveryObserver.delivery_resumed`."""
+        waited_s = time.monotonic() - (self._waiting_since or time.monotonic())
+        self._waiting_since = None
+        self._metrics.paused.set(0)
+        self._update_readiness()
+        _log.warning("delivery no longer waits; reading goes on", waited_s=round(waited_s, 1))
+
+    def delivery_refused(self, refusals: Sequence[Refusal]) -> None:
+        """See `DeliveryObserver.delivery_refused`."""
+        for (topic, error), number in Counter((r.record.topic, r.error) for r in refusals).items():
+            self._metrics.delivery_failures.labels(self._topics[topic]).inc(number)
+            _log.warning("records were refused; sending them again", topic=topic, records=number, error=error)
+
+    def committed(self) -> None:
+        """See `DeliveryObserver.committed`."""
+        self._metrics.commits.inc()
+
+    def commit_failed(self, error: CommitError) -> None:
+        """See `DeliveryObserver.commit_failed`."""
+        self._metrics.commit_failures.inc()
+        _log.warning("commit failed; the next one makes up for it", error=str(error))
+
+    def lag(self, lags: dict[Partition, int]) -> None:
+        """Show the lag of each partition."""
+        for partition, records in lags.items():
+            self._metrics.lag.labels(partition.partition).set(records)
+
+    def _forget_lag(self, partition: Partition) -> None:
+        self._metrics.lag.remove_by_labels({"partition": str(partition.partition)})
+
+    def _update_readiness(self) -> None:
+        if self._waiting_since is not None:
+            self._health.not_ready_because = "delivery waits for acknowledgements"
+        elif not self._assigned:
+            self._health.not_ready_because = "no partitions are assigned"
+        else:
+            self._health.not_ready_because = None
+
+
+def _names(partitions: Sequence[Partition]) -> list[int]:
+    return sorted(partition.partition for partition in partitions)

@@ -1,0 +1,45 @@
+"""Asked to stop once: finish what is in hand. Asked twice: go."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stop:
+    """Set by the first signal; waited on by whatever would otherwise sleep."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def __bool__(self) -> bool:
+        return self._event.is_set()
+
+    def request(self) -> None:
+        """Ask the service to stop."""
+        self._event.set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Sleep, but no longer than until the stop; True when it was asked for."""
+        return self._event.wait(timeout_s)
+
+
+@contextmanager
+def stop_on_signals(stop: Stop) -> Iterator[None]:
+    """Within the block, SIGTERM and SIGINT request the stop; a second one ends the process at once with 128 + number."""
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if stop:
+            os._exit(128 + number)
+        stop.request()
+
+    before = {number: signal.signal(number, handle) for number in _STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

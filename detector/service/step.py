@@ -1,0 +1,97 @@
+"""One batch, from its records to the outputs and the figures that go with them; nothing here waits."""
+
+from dataclasses import dataclass
+from time import time
+
+import numpy as np
+
+from detector.alerts.alert import AlertWriter
+from detector.alerts.dead_letter import dead_letter
+from detector.alerts.severity import severity
+from detector.events.decode import NO_LABEL, Decoded
+from detector.events.second_opinion import host_name
+from detector.metrics import LABELS, Metrics
+from detector.records import OutgoingRecord, Record
+from detector.service.limits import DeadLetterLimits
+from detector.service.scoring import Scored, Scorer
+from detector.settings import KafkaSettings
+from detector.stream.interfaces import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A batch that was decided on: what is to be written, and what is to be counted once it is."""
+
+    batch: Batch
+    scored: Scored
+    outputs: list[OutgoingRecord]
+    severities: list[str]
+    alerted_timestamps_ms: list[int]
+
+
+class BatchStep:
+    """Decodes, scores and decides."""
+
+    def __init__(self, kafka: KafkaSettings, scorer: Scorer, limits: DeadLetterLimits) -> None:
+        self._scorer = scorer
+        self._limits = limits
+        self._dead_letter_topic = kafka.dead_letter_topic
+        self._alerts = AlertWriter(kafka.alerts_topic, scorer.identity, scorer.threshold)
+
+    def run(self, batch: Batch) -> Finished:
+        """Decide on every record of a batch.
+
+        Raises:
+            DeadLetterLimitError: too many of them are no events.
+        """
+        records = batch.records
+        scored = self._scorer.score([record.value for record in records])
+        decoded = scored.decoded
+        self._limits.check(len(records), decoded.rejects)
+        outputs = [
+            dead_letter(self._dead_letter_topic, records[reject.index], reject.reason, reject.detail)
+            for reject in decoded.rejects
+        ]
+        severities, timestamps = [], []
+        for row in np.flatnonzero(scored.suspicious).tolist():
+            record, score = records[decoded.accepted[row]], float(scored.scores[row])
+            outputs.append(self._alerts.write(record, score, _alert_key(record)))
+            severities.append(severity(score, self._scorer.threshold))
+            timestamps.append(record.timestamp)
+        return Finished(batch, scored, outputs, severities, timestamps)
+
+
+def count(finished: Finished, metrics: Metrics) -> None:
+    """Count a batch, all figures of the ledger together; to be called once its outputs are acknowledged."""
+    scored, decoded = finished.scored, finished.scored.decoded
+    metrics.consumed.inc(len(finished.batch.records))
+    metrics.scored.inc(len(decoded.accepted))
+    for reject in decoded.rejects:
+        metrics.dead_lettered.labels(reject.reason).inc()
+    for name in finished.severities:
+        metrics.alerts.labels(name).inc()
+    _count_labelled(decoded, scored, metrics)
+    metrics.score.observe_all(scored.scores)
+    metrics.batch_records.observe(len(finished.batch.records))
+    metrics.stage_duration.observe(scored.decode_s, "decode")
+    metrics.stage_duration.observe(scored.score_s, "score")
+    ages = time() - np.array([ms for ms in finished.alerted_timestamps_ms if ms >= 0], dtype=np.float64) / 1000
+    metrics.event_to_alert.observe_all(ages.clip(min=0))  # a producer's clock may be ahead of ours
+
+
+def _count_labelled(decoded: Decoded, scored: Scored, metrics: Metrics) -> None:
+    labelled = decoded.labels != NO_LABEL
+    pairs = decoded.labels[labelled] * 2 + scored.suspicious[labelled]
+    for pair, total in enumerate(np.bincount(pairs, minlength=4).tolist()):
+        if total:
+            metrics.labelled.labels(LABELS[pair // 2], LABELS[pair % 2]).inc(total)
+
+
+def _alert_key(record: Record) -> bytes | None:
+    host = host_name(record.value or b"")
+    if host is None:
+        return record.key
+    try:
+        return host.encode()
+    except UnicodeEncodeError:  # a lone surrogate: valid JSON, but no text
+        return record.key

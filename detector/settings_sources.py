@@ -1,0 +1,167 @@
+"""Where settings come from: command line, environment, `.env`, secrets folder, TOML file, defaults, in this precedence."""
+
+import difflib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    NestedSecretsSettingsSource,
+    TomlConfigSettingsSource,
+)
+
+from detector.errors import UsageError
+from detector.settings import Settings
+
+PREFIX = "DETECTOR_"
+CONFIG_VARIABLE = "DETECTOR_CONFIG"
+SECRETS_VARIABLE = "DETECTOR_SECRETS_DIR"
+_NOT_SETTINGS = (CONFIG_VARIABLE, SECRETS_VARIABLE)
+_DEFAULT_SECRETS = Path("/run/secrets")
+_MASK = "********"
+
+Flat = dict[str, Any]
+"""Values under dotted names, such as `kafka.group_id`."""
+
+
+@dataclass(frozen=True)
+class LoadedSettings:
+    """The effective settings and, under each dotted name that was set, where its value came from."""
+
+    settings: Settings
+    origins: dict[str, str]
+
+
+def load_settings(config_file: Path | None = None, overrides: Iterable[str] = ()) -> LoadedSettings:
+    """Read every source, merge them and check the result.
+
+    Args:
+        config_file: the TOML file of `--config`; `DETECTOR_CONFIG` when None.
+        overrides: `group.name=value` from the command line.
+
+    Raises:
+        UsageError: an unknown name (with the nearest known one) or a wrong value, with where it came from.
+    """
+    values: Flat = {}
+    origins: dict[str, str] = {}
+    for origin, flat in _sources(config_file, overrides):
+        _refuse_unknown(origin, flat)
+        for name, value in flat.items():
+            if name not in values:
+                values[name], origins[name] = value, origin
+    try:
+        return LoadedSettings(Settings(**_nest(values)), origins)
+    except ValidationError as error:
+        raise UsageError("\n".join(_explain(error, origins))) from None
+
+
+def render_settings(loaded: LoadedSettings) -> Iterator[str]:
+    """The settings as lines of a TOML file that gives the same settings again, but for the secrets, which are masked."""
+    for group in Settings.model_fields:
+        yield f"[{group}]"
+        for name, value in getattr(loaded.settings, group):
+            origin = loaded.origins.get(f"{group}.{name}", "default")
+            if value is None or isinstance(value, SecretStr):
+                yield f"# {name} = {'unset' if value is None else _MASK}  # {origin}"
+            else:
+                shown = value if isinstance(value, bool | int | float) else str(value)
+                yield f"{name} = {json.dumps(shown)}  # {origin}"
+        yield ""
+
+
+def setting_fields() -> dict[str, FieldInfo]:
+    """Every setting's definition under its dotted name."""
+    return {
+        f"{group}.{name}": field
+        for group, group_field in Settings.model_fields.items()
+        for name, field in type(group_field.default).model_fields.items()
+    }
+
+
+def variable(name: str) -> str:
+    """The environment variable of a dotted name."""
+    return PREFIX + name.upper().replace(".", "__")
+
+
+def _sources(config_file: Path | None, overrides: Iterable[str]) -> Iterator[tuple[str, Flat]]:
+    """Highest precedence first."""
+    yield "command line", dict(map(_split_override, overrides))
+    yield "environment", _from_variables(EnvSettingsSource(Settings)(), os.environ)
+    dotenv = DotEnvSettingsSource(Settings, env_file=".env")
+    yield ".env", _from_variables(dotenv(), dotenv.env_vars)
+    secrets = Path(os.environ.get(SECRETS_VARIABLE, _DEFAULT_SECRETS))
+    if SECRETS_VARIABLE in os.environ and not secrets.is_dir():
+        raise UsageError(f"{SECRETS_VARIABLE}: {secrets} is not a folder")
+    if secrets.is_dir():
+        source = NestedSecretsSettingsSource(Settings, secrets_dir=secrets)
+        yield f"secrets in {secrets}", _from_variables(source(), source.env_vars)
+    path = config_file or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
+    if path is not None:
+        yield str(path), _from_toml(path)
+
+
+def _split_override(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"--set {text}: want group.name=value, such as kafka.group_id=detector-2")
+    return name.strip().lower(), value
+
+
+def _from_variables(nested: Mapping[str, Any], names: Mapping[str, Any]) -> Flat:
+    """Values as pydantic-settings parsed them, and every name with our prefix that it passed over as unknown."""
+    flat = _flatten(nested)
+    for name, value in names.items():
+        if value and name.upper().startswith(PREFIX) and name.upper() not in _NOT_SETTINGS:
+            flat.setdefault(name[len(PREFIX) :].lower().replace("__", "."), None)
+    return flat
+
+
+def _from_toml(path: Path) -> Flat:
+    if not path.is_file():
+        raise UsageError(f"{path}: no such settings file")
+    try:
+        return _flatten(TomlConfigSettingsSource(Settings, toml_file=path)())
+    except (ValueError, OSError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        raise UsageError(f"{path}: cannot be read as TOML: {error}") from None
+
+
+def _flatten(nested: Mapping[str, Any]) -> Flat:
+    flat: Flat = {}
+    for group, values in nested.items():
+        if isinstance(values, Mapping):
+            flat |= {f"{group}.{name}": value for name, value in values.items()}
+        else:
+            flat[group] = values
+    return flat
+
+
+def _nest(flat: Flat) -> dict[str, dict[str, Any]]:
+    nested: dict[str, dict[str, Any]] = {}
+    for name, value in flat.items():
+        group, _, leaf = name.partition(".")
+        nested.setdefault(group, {})[leaf] = value
+    return nested
+
+
+def _refuse_unknown(origin: str, flat: Flat) -> None:
+    known = list(setting_fields())
+    for name in flat:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {nearest[0]} ({variable(nearest[0])})?" if nearest else ""
+            raise UsageError(f"unknown setting {name} ({variable(name)}, from {origin}){hint}")
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
+    for problem in error.errors(include_url=False):
+        name = ".".join(map(str, problem["loc"][:2]))
+        secret = "Secret" in str(setting_fields()[name].annotation)
+        value = "" if secret else f"={problem['input']}"
+        yield f"{variable(name)}{value} (from {origins.get(name, 'default')}): {problem['msg']}"

@@ -1,0 +1,1 @@
+"""Where records come from and go to, and the guarantee between the two."""

@@ -1,0 +1,52 @@
+"""From settings to a source and a sink that are known to work, waiting for what is not there yet."""
+
+from collections.abc import Callable
+
+from detector.errors import UsageError
+from detector.settings import KafkaSettings
+from detector.stream.interfaces import Listener, Sink, Source, StreamError
+from detector.stream.kafka_options import bootstrap_servers
+from detector.stream.readiness import how_to_create, unreachable
+
+Wait = Callable[[str], None]
+"""Called with the reason while something is missing; returns when it is time to look again, raises to give up."""
+
+
+def open_stream(kafka: KafkaSettings, listener: Listener, wait: Wait) -> tuple[Source, Sink]:
+    """Connect to the brokers and check that all three topics are there.
+
+    Raises:
+        UsageError: the client library is not to be had.
+        StreamError: the brokers refuse this client.
+        Whatever `wait` raises.
+    """
+    if kafka.client != "kafka-python":
+        raise UsageError("DETECTOR_KAFKA__CLIENT=librdkafka: this version has kafka-python only")
+    from kafka import errors as kafka_errors  # noqa: PLC0415 - the client that was chosen, no other
+
+    from detector.stream.kafka_faults import explain  # noqa: PLC0415
+    from detector.stream.kafka_python import KafkaPythonSink, KafkaPythonSource  # noqa: PLC0415
+
+    servers = bootstrap_servers(kafka)
+    while True:
+        while (reason := unreachable(servers)) is not None:
+            wait(f"no broker can be reached: {reason}")
+        try:
+            source = KafkaPythonSource(kafka, listener)
+            break
+        except kafka_errors.KafkaTimeoutError:
+            wait(
+                f"{kafka.bootstrap_servers} accepts connections but does not answer as Kafka: is it starting, or is "
+                f"DETECTOR_KAFKA__SECURITY_PROTOCOL={kafka.security_protocol} not what it speaks?"
+            )
+        except kafka_errors.KafkaError as error:
+            raise StreamError(f"{kafka.bootstrap_servers}: {explain(error)}") from error
+    try:
+        topics = [kafka.events_topic, kafka.alerts_topic, kafka.dead_letter_topic]
+        while absent := source.missing_topics(topics):
+            commands = "; ".join(how_to_create(topic, kafka.bootstrap_servers) for topic in absent)
+            wait(f"missing topics: {', '.join(absent)}: create them: {commands}")
+        return source, KafkaPythonSink(kafka)
+    except BaseException:
+        source.close(timeout_s=1)
+        raise

@@ -1,0 +1,127 @@
+"""What a stream has to do, whatever carries it; `tests/contract` holds every implementation to this."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from detector.errors import DetectorError
+from detector.records import OutgoingRecord, Partition, Record
+
+RebalanceKind = Literal["assigned", "revoked", "lost"]
+
+
+class StreamError(DetectorError):
+    """The stream cannot go on: refused credentials or rights, a fenced instance, a position that is gone."""
+
+
+class CommitError(DetectorError):
+    """A commit did not succeed. Nothing is lost by it: the same records may be read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records that were read together, and the positions to commit once all of them are done with."""
+
+    records: Sequence[Record]
+    next_offsets: Mapping[Partition, int]
+
+
+class Listener(Protocol):
+    """Hears what a source does on its own account; called while the source is being polled."""
+
+    def rebalanced(self, kind: RebalanceKind, partitions: Sequence[Partition]) -> None:
+        """Partitions came (`assigned`) or went (`revoked` in good order, `lost` without a last commit)."""
+        ...
+
+    def offsets_reset(self, partition: Partition, gone: int, resumed_at: str) -> None:
+        """The position `gone` of a partition does not exist any more; reading goes on at its start or end."""
+        ...
+
+
+class Source(Protocol):
+    """Reads a topic as a member of a consumer group. Not thread-safe."""
+
+    def poll(self, max_records: int, max_wait_s: float, idle_s: float) -> Batch:
+        """Read the next batch.
+
+        Args:
+            max_records: the batch closes with this many, or
+            max_wait_s: this long after its first record, whichever comes first.
+            idle_s: how long to wait for the first record; then the batch is empty.
+
+        Returns:
+            Records in order within each partition; none of a partition that was taken away meanwhile.
+
+        Raises:
+            StreamError: reading cannot go on.
+        """
+        ...
+
+    def commit(self, next_offsets: Mapping[Partition, int], timeout_s: float) -> None:
+        """Commit positions; those of partitions that this member does not own any more are left out.
+
+        Raises:
+            CommitError: it did not succeed within the time.
+        """
+        ...
+
+    def pause(self) -> None:
+        """Stop reading from every assigned partition, now and after a rebalance, until `resume`."""
+        ...
+
+    def resume(self) -> None:
+        """Read again."""
+        ...
+
+    def keep_alive(self) -> None:
+        """Stay a member of the group while paused; takes part in rebalances, returns no records."""
+        ...
+
+    def partitions(self) -> frozenset[Partition]:
+        """The partitions assigned at the moment."""
+        ...
+
+    def lag(self) -> dict[Partition, int]:
+        """Records between the position and the end, for each assigned partition whose end is known."""
+        ...
+
+    def close(self, timeout_s: float) -> None:
+        """Leave the group without committing anything."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A record that was not acknowledged, and why; `final` when trying again cannot help."""
+
+    record: OutgoingRecord
+    error: str
+    final: bool
+
+
+class Pending(Protocol):
+    """Records on their way."""
+
+    def wait(self, timeout_s: float) -> bool:
+        """True once each record is acknowledged or refused; False when the time is up first."""
+        ...
+
+    def refused(self) -> list[Refusal]:
+        """Those that were refused; to be asked after `wait` returned True."""
+        ...
+
+
+class Sink(Protocol):
+    """Writes records and knows when they are safe. Not thread-safe."""
+
+    def send(self, records: Sequence[OutgoingRecord]) -> Pending:
+        """Hand records over for writing; never raises for what is wrong with one of them."""
+        ...
+
+    def close(self, timeout_s: float) -> None:
+        """Let go of the connection; records still on their way may be lost."""
+        ...
+
+
+Alive = Callable[[], None]
+"""Called while waiting, to show that the loop is not stuck."""

@@ -1,0 +1,61 @@
+"""Settings to kafka-python's options, the same for every client that the project makes."""
+
+from typing import Any
+
+from detector.settings import KafkaSettings
+
+_ENVELOPE_BYTES = 64 * 1024
+"""What an alert or a dead letter adds to the record that it carries, generously."""
+
+
+def connection_options(kafka: KafkaSettings) -> dict[str, Any]:
+    """How to reach the brokers: addresses, security, and how fast to come back after an outage."""
+    options = {
+        name: value.get_secret_value() if hasattr(value, "get_secret_value") else value
+        for name, value in kafka
+        if value is not None and name.startswith(("sasl_", "ssl_"))
+    }
+    options = {name: str(value) if name.endswith("file") else value for name, value in options.items()}
+    return {
+        **options,
+        "bootstrap_servers": bootstrap_servers(kafka),
+        "security_protocol": kafka.security_protocol,
+        "client_id": "detector",
+        # The library's 30 s kept a daemon away for up to 35 s after its broker was back.
+        "reconnect_backoff_max_ms": 1000,
+        "receive_message_max_bytes": 100_000_000 + kafka.max_record_bytes,
+    }
+
+
+def consumer_options(kafka: KafkaSettings) -> dict[str, Any]:
+    """How the events topic is read; every option here differs from kafka-python's default for a reason."""
+    from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor  # noqa: PLC0415
+
+    return {
+        **connection_options(kafka),
+        "group_id": kafka.group_id,
+        "group_instance_id": kafka.instance_id,
+        "enable_auto_commit": False,  # a commit follows the acknowledgements, never a clock
+        "auto_offset_reset": "none",  # the source resets by itself, so that it can count and tell
+        "isolation_level": "read_committed",  # aborted transactions are no events
+        "allow_auto_create_topics": False,  # a typing error must not make a topic
+        "partition_assignment_strategy": [CooperativeStickyAssignor],  # a rebalance stops only what moves
+        "metrics_enabled": False,  # the service has its own; these cost on every fetch
+    }
+
+
+def producer_options(kafka: KafkaSettings) -> dict[str, Any]:
+    """How alerts and dead letters are written; idempotence and acks=all are the library's defaults."""
+    return {
+        **connection_options(kafka),
+        "allow_auto_create_topics": False,
+        "max_request_size": kafka.max_record_bytes + _ENVELOPE_BYTES,
+        "batch_size": 256 * 1024,
+        "max_block_ms": 1_000,  # a send blocks this long at most, when the topic has gone
+        "metrics_enabled": False,
+    }
+
+
+def bootstrap_servers(kafka: KafkaSettings) -> list[str]:
+    """The addresses one by one."""
+    return [server.strip() for server in kafka.bootstrap_servers.split(",")]

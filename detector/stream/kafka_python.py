@@ -1,0 +1,251 @@
+"""The stream over kafka-python."""
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import errors as kafka_errors
+from kafka.serializer import Serializer
+from kafka.structs import OffsetAndMetadata
+
+from detector.records import OutgoingRecord, Partition, Record
+from detector.settings import KafkaSettings
+from detector.stream.interfaces import (
+    Batch,
+    CommitError,
+    Listener,
+    Pending,
+    RebalanceKind,
+    Refusal,
+    StreamError,
+)
+from detector.stream.kafka_faults import FATAL, FINAL, explain
+from detector.stream.kafka_options import consumer_options, producer_options
+
+_RETRY_S = 0.1
+NULL_HEADERS = "dead-letter-null-headers"
+"""Names the headers that came with a null value, which kafka-python cannot write and are written empty."""
+
+
+class KafkaPythonSource:
+    """Reads the events topic; the settings decide where to start when the group has no position."""
+
+    def __init__(self, kafka: KafkaSettings, listener: Listener) -> None:
+        self._reset_policy = kafka.auto_offset_reset
+        self._listener = listener
+        self._paused = False
+        self._open: dict[TopicPartition, list[Record]] = {}
+        self._consumer = KafkaConsumer(**consumer_options(kafka))
+        self._consumer.subscribe([kafka.events_topic], listener=_Rebalances(self))
+
+    def poll(self, max_records: int, max_wait_s: float, idle_s: float) -> Batch:
+        """See `Source.poll`."""
+        self._open = {}
+        self._take(idle_s, max_records)
+        deadline = time.monotonic() + max_wait_s
+        while self._open:
+            room = max_records - sum(map(len, self._open.values()))
+            left = deadline - time.monotonic()
+            if room <= 0 or left <= 0:
+                break
+            self._take(left, room)
+        taken, self._open = self._open, {}
+        return Batch(
+            [record for records in taken.values() for record in records],
+            {Partition(*tp): records[-1].offset + 1 for tp, records in taken.items()},
+        )
+
+    def commit(self, next_offsets: Mapping[Partition, int], timeout_s: float) -> None:
+        """See `Source.commit`."""
+        owned = self._consumer.assignment()
+        offsets = {
+            TopicPartition(*partition): OffsetAndMetadata(offset, "", -1)
+            for partition, offset in next_offsets.items()
+            if partition in owned
+        }
+        if not offsets:
+            return
+        try:
+            self._consumer.commit(offsets, timeout_ms=int(timeout_s * 1000))
+        except FATAL as error:
+            raise StreamError(explain(error)) from error
+        except kafka_errors.KafkaError as error:
+            raise CommitError(explain(error)) from error
+
+    def pause(self) -> None:
+        """See `Source.pause`."""
+        self._paused = True
+        self._consumer.pause(*self._consumer.assignment())
+
+    def resume(self) -> None:
+        """See `Source.resume`."""
+        self._paused = False
+        self._consumer.resume(*self._consumer.paused())
+
+    def keep_alive(self) -> None:
+        """See `Source.keep_alive`."""
+        self._poll(0.0, 1)
+
+    def partitions(self) -> frozenset[Partition]:
+        """See `Source.partitions`."""
+        return frozenset(Partition(*tp) for tp in self._consumer.assignment() or ())
+
+    def lag(self) -> dict[Partition, int]:
+        """See `Source.lag`; both ends are known from fetches, so nothing is asked of the broker."""
+        lags = {}
+        for partition in self.partitions():
+            tp = TopicPartition(*partition)
+            end, position = self._consumer.highwater(tp), self._consumer.position(tp, timeout_ms=0)
+            if end is not None and position is not None:
+                lags[partition] = max(0, end - position)
+        return lags
+
+    def missing_topics(self, topics: Sequence[str]) -> list[str]:
+        """Those of the topics that the brokers do not have."""
+        return [topic for topic in topics if not self._consumer.partitions_for_topic(topic)]
+
+    def close(self, timeout_s: float) -> None:
+        """See `Source.close`."""
+        self._consumer.close(autocommit=False, timeout_ms=int(timeout_s * 1000))
+
+    def _take(self, timeout_s: float, max_records: int) -> None:
+        for tp, records in self._poll(timeout_s, max_records).items():
+            self._open.setdefault(tp, []).extend(records)
+
+    def _poll(self, timeout_s: float, max_records: int) -> dict[TopicPartition, list[Record]]:
+        try:
+            polled: dict[TopicPartition, list[Record]] = self._consumer.poll(
+                timeout_ms=timeout_s * 1000, max_records=max_records
+            )
+        except kafka_errors.NoOffsetForPartitionError as error:
+            self._start_at_policy(error.args[0])
+        except kafka_errors.OffsetOutOfRangeError as error:
+            self._reset(error.args[0])
+        except kafka_errors.KafkaError as error:
+            if not error.retriable:
+                raise StreamError(explain(error)) from error
+            time.sleep(_RETRY_S)
+        else:
+            return polled
+        return {}
+
+    def _start_at_policy(self, partitions: set[TopicPartition]) -> None:
+        if self._reset_policy == "fail":
+            names = ", ".join(sorted(f"{tp.topic}/{tp.partition}" for tp in partitions))
+            raise StreamError(
+                f"the group has no committed position for {names} and DETECTOR_KAFKA__AUTO_OFFSET_RESET is fail: "
+                "set it to earliest or latest, or commit a position"
+            )
+        self._seek_to_policy(partitions)
+
+    def _reset(self, gone: Mapping[TopicPartition, int]) -> None:
+        for tp, offset in gone.items():
+            if self._reset_policy == "fail":
+                raise StreamError(
+                    f"{tp.topic}/{tp.partition}: offset {offset} is not there any more (retention, or the topic was "
+                    "made anew) and DETECTOR_KAFKA__AUTO_OFFSET_RESET is fail"
+                )
+            self._listener.offsets_reset(Partition(*tp), offset, self._reset_policy)
+        self._seek_to_policy(set(gone))
+
+    def _seek_to_policy(self, partitions: set[TopicPartition]) -> None:
+        seek = self._consumer.seek_to_end if self._reset_policy == "latest" else self._consumer.seek_to_beginning
+        seek(*partitions)
+
+    def on_rebalance(self, kind: RebalanceKind, partitions: Sequence[TopicPartition]) -> None:
+        """Called on the client's own thread while this one waits in poll."""
+        if kind == "assigned":
+            if self._paused:
+                self._consumer.pause(*partitions)
+        else:
+            for tp in partitions:  # whoever owns them now reads these records; here nothing was done with them yet
+                self._open.pop(tp, None)
+        self._listener.rebalanced(kind, [Partition(*tp) for tp in partitions])
+
+
+class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc] # kafka-python has no types
+    def __init__(self, source: KafkaPythonSource) -> None:
+        self._source = source
+
+    def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        self._source.on_rebalance("assigned", assigned)
+
+    def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        self._source.on_rebalance("revoked", revoked)
+
+    def on_partitions_lost(self, lost: Sequence[TopicPartition]) -> None:
+        self._source.on_rebalance("lost", lost)
+
+
+class KafkaPythonSink:
+    """Writes alerts and dead letters with an idempotent producer."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._producer = KafkaProducer(**producer_options(kafka), value_serializer=_NullSerializer())
+
+    def send(self, records: Sequence[OutgoingRecord]) -> Pending:
+        """See `Sink.send`."""
+        sent: list[tuple[OutgoingRecord, Any]] = []
+        gone: dict[str, Exception] = {}
+        for record in records:
+            outcome = gone.get(record.topic) or self._send(record)
+            if isinstance(outcome, kafka_errors.KafkaTimeoutError):
+                gone[record.topic] = outcome  # it took max_block_ms to learn this; the other records need not
+            sent.append((record, outcome))
+        return _KafkaPending(sent)
+
+    def close(self, timeout_s: float) -> None:
+        """See `Sink.close`."""
+        # It flushes first, and gives up when that takes too long; its threads are daemons and end with the process.
+        with contextlib.suppress(kafka_errors.KafkaTimeoutError):
+            self._producer.close(timeout=timeout_s)
+
+    def _send(self, record: OutgoingRecord) -> Any:
+        """The future of kafka-python, or the error that it raised instead."""
+        value = _NULL if record.key is None and record.value is None else record.value
+        try:
+            return self._producer.send(record.topic, value, record.key, _writable(record.headers))
+        except (kafka_errors.KafkaError, ValueError, TypeError) as error:
+            return error
+
+
+class _KafkaPending:
+    def __init__(self, sent: list[tuple[OutgoingRecord, Any]]) -> None:
+        self._sent = sent
+
+    def wait(self, timeout_s: float) -> bool:
+        deadline = time.monotonic() + timeout_s
+        for _, outcome in self._sent:
+            if isinstance(outcome, Exception) or outcome.is_done:
+                continue
+            # `get` raises both when the time is up and when the record failed; `is_done` tells which it was.
+            with contextlib.suppress(kafka_errors.KafkaError):
+                outcome.get(timeout=max(0.0, deadline - time.monotonic()))
+            if not outcome.is_done:
+                return False
+        return True
+
+    def refused(self) -> list[Refusal]:
+        refusals = []
+        for record, outcome in self._sent:
+            error = outcome if isinstance(outcome, Exception) else outcome.exception
+            if error is not None:
+                refusals.append(Refusal(record, explain(error), isinstance(error, FINAL)))
+        return refusals
+
+
+_NULL = object()
+"""Stands for a null value beside a null key, which kafka-python's `send` refuses though Kafka does not."""
+
+
+class _NullSerializer(Serializer):  # type: ignore[misc] # kafka-python has no types
+    def serialize(self, topic: str, headers: Any, data: Any) -> Any:  # noqa: ARG002 - the signature is the library's
+        return None if data is _NULL else data
+
+
+def _writable(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
+    nulls = [name for name, value in headers if value is None]
+    written = [(name, b"" if value is None else value) for name, value in headers]
+    return [*written, (NULL_HEADERS, ",".join(nulls).encode())] if nulls else written

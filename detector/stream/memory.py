@@ -1,0 +1,120 @@
+"""A stream in memory: topics for tests that are about something else, held to the same contract as Kafka."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import NamedTuple
+
+from detector.records import Headers, OutgoingRecord, Partition
+from detector.stream.interfaces import Batch, Listener, Refusal
+
+
+class MemoryRecord(NamedTuple):
+    """A record as the memory stream keeps it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class MemoryTopics:
+    """Topics and committed positions that outlive the sources and sinks on them."""
+
+    def __init__(self, partitions: int = 1) -> None:
+        self.logs: dict[str, list[list[MemoryRecord]]] = defaultdict(lambda: [[] for _ in range(partitions)])
+        self.committed: dict[Partition, int] = {}
+        self._next_partition = count()
+
+    def append(self, record: OutgoingRecord, timestamp: int = 0) -> MemoryRecord:
+        """Write one record: by its key to one partition, without a key to each in turn."""
+        logs = self.logs[record.topic]
+        number = (next(self._next_partition) if record.key is None else sum(record.key)) % len(logs)
+        log = logs[number]
+        kept = MemoryRecord(record.topic, number, len(log), timestamp, record.key, record.value, list(record.headers))
+        log.append(kept)
+        return kept
+
+    def records(self, topic: str) -> list[MemoryRecord]:
+        """Every record of a topic."""
+        return [record for log in self.logs[topic] for record in log]
+
+
+class MemorySource:
+    """Reads one topic as the only member of its group."""
+
+    def __init__(self, topics: MemoryTopics, topic: str, listener: Listener) -> None:
+        self._topics = topics
+        self._partitions = [Partition(topic, number) for number in range(len(topics.logs[topic]))]
+        self._positions = {partition: topics.committed.get(partition, 0) for partition in self._partitions}
+        self._paused = False
+        listener.rebalanced("assigned", self._partitions)
+
+    def poll(self, max_records: int, max_wait_s: float, idle_s: float) -> Batch:  # noqa: ARG002 - nothing comes by waiting
+        """See `Source.poll`."""
+        records: list[MemoryRecord] = []
+        next_offsets: dict[Partition, int] = {}
+        for partition in [] if self._paused else self._partitions:
+            start = self._positions[partition]
+            taken = self._log(partition)[start : start + max_records - len(records)]
+            if taken:
+                records += taken
+                self._positions[partition] = next_offsets[partition] = taken[-1].offset + 1
+        return Batch(records, next_offsets)
+
+    def commit(self, next_offsets: Mapping[Partition, int], timeout_s: float) -> None:  # noqa: ARG002
+        """See `Source.commit`."""
+        self._topics.committed |= {p: offset for p, offset in next_offsets.items() if p in self._positions}
+
+    def pause(self) -> None:
+        """See `Source.pause`."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """See `Source.resume`."""
+        self._paused = False
+
+    def keep_alive(self) -> None:
+        """See `Source.keep_alive`; there is nobody to stay alive for."""
+
+    def partitions(self) -> frozenset[Partition]:
+        """See `Source.partitions`."""
+        return frozenset(self._partitions)
+
+    def lag(self) -> dict[Partition, int]:
+        """See `Source.lag`."""
+        return {partition: len(self._log(partition)) - at for partition, at in self._positions.items()}
+
+    def close(self, timeout_s: float) -> None:  # noqa: ARG002
+        """See `Source.close`."""
+        self._partitions, self._positions = [], {}
+
+    def _log(self, partition: Partition) -> list[MemoryRecord]:
+        return self._topics.logs[partition.topic][partition.partition]
+
+
+class _Acknowledged:
+    def wait(self, timeout_s: float) -> bool:  # noqa: ARG002
+        return True
+
+    def refused(self) -> list[Refusal]:
+        return []
+
+
+class MemorySink:
+    """Appends at once."""
+
+    def __init__(self, topics: MemoryTopics) -> None:
+        self._topics = topics
+
+    def send(self, records: Sequence[OutgoingRecord]) -> _Acknowledged:
+        """See `Sink.send`."""
+        for record in records:
+            self._topics.append(record)
+        return _Acknowledged()
+
+    def close(self, timeout_s: float) -> None:
+        """See `Sink.close`."""

@@ -1,0 +1,1 @@
+"""From BETH rows to a model folder."""
