@@ -40,7 +40,7 @@ def options(
     override: Annotated[
         list[str] | None, typer.Option("--set", help="one setting, as group.name=value; may be repeated")
     ] = None,
-    version: Annotated[  # noqa: FBT002, ARG001 - handled by its callback
+    version: Annotated[  # noqa: ARG001 - handled by its callback
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="print the version and exit"),
     ] = False,

@@ -86,7 +86,7 @@ class Metrics:
     """The metrics of one process, on a registry of their own."""
 
     def __init__(self, *, client: str, severities: Iterable[str], reject_reasons: Iterable[str]) -> None:
-        prometheus_client.disable_created_metrics()
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
 
         def counter(name: str, documentation: str, labels: Iterable[str] = ()) -> Counter:

@@ -25,25 +25,26 @@ class Partition(NamedTuple):
 
 
 class Record(Protocol):
-    """A record as it was read: what kafka-python's `ConsumerRecord` has, so that none is copied."""
+    """A record as it was read: what kafka-python's `ConsumerRecord` has, so that none is copied.
 
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int:
-        """Milliseconds since the epoch, -1 when there is none."""
-        ...
+    `timestamp` is in milliseconds since the epoch, -1 when there is none.
+    """
 
+    # Properties, for a named tuple's fields are read-only; their names say what they are.
     @property
-    def key(self) -> bytes | None: ...
+    def topic(self) -> str: ...  # noqa: D102
     @property
-    def value(self) -> bytes | None: ...
+    def partition(self) -> int: ...  # noqa: D102
     @property
-    def headers(self) -> Headers: ...
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Headers: ...  # noqa: D102
 
 
 class OutgoingRecord(NamedTuple):

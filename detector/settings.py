@@ -1,4 +1,4 @@
-"""Every option: its type, its default and one line of help. Where values come from is in `detector.settings_sources`."""
+"""Every option: its type, its default and one line of help; `detector.settings_sources` reads their values."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -157,7 +157,9 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
         init_settings: PydanticBaseSettingsSource,
-        **_others: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Nothing is read behind the caller's back: `detector.settings_sources` reads the sources and keeps the origins."""
+        """Nothing is read behind the caller's back: `detector.settings_sources` does, and keeps the origins."""
         return (init_settings,)

@@ -1,4 +1,4 @@
-"""Where settings come from: command line, environment, `.env`, secrets folder, TOML file, defaults, in this precedence."""
+"""Where settings come from: command line, environment, `.env`, secrets folder, TOML file, defaults, in this order."""
 
 import difflib
 import json
@@ -14,6 +14,7 @@ from pydantic_settings import (
     DotEnvSettingsSource,
     EnvSettingsSource,
     NestedSecretsSettingsSource,
+    SecretsSettingsSource,
     TomlConfigSettingsSource,
 )
 
@@ -57,13 +58,13 @@ def load_settings(config_file: Path | None = None, overrides: Iterable[str] = ()
             if name not in values:
                 values[name], origins[name] = value, origin
     try:
-        return LoadedSettings(Settings(**_nest(values)), origins)
+        return LoadedSettings(Settings.model_validate(_nest(values)), origins)
     except ValidationError as error:
         raise UsageError("\n".join(_explain(error, origins))) from None
 
 
 def render_settings(loaded: LoadedSettings) -> Iterator[str]:
-    """The settings as lines of a TOML file that gives the same settings again, but for the secrets, which are masked."""
+    """The settings as lines of a TOML file that gives the same settings again; secrets are masked."""
     for group in Settings.model_fields:
         yield f"[{group}]"
         for name, value in getattr(loaded.settings, group):
@@ -100,7 +101,7 @@ def _sources(config_file: Path | None, overrides: Iterable[str]) -> Iterator[tup
     if SECRETS_VARIABLE in os.environ and not secrets.is_dir():
         raise UsageError(f"{SECRETS_VARIABLE}: {secrets} is not a folder")
     if secrets.is_dir():
-        source = NestedSecretsSettingsSource(Settings, secrets_dir=secrets)
+        source = NestedSecretsSettingsSource(SecretsSettingsSource(Settings, secrets))
         yield f"secrets in {secrets}", _from_variables(source(), source.env_vars)
     path = config_file or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
     if path is not None:

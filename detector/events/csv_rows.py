@@ -35,7 +35,7 @@ class Row(NamedTuple):
 def read_rows(path: Path, *, require_label: bool = False) -> Iterator[Row]:
     """Read BETH rows in order, each cell checked.
 
-    Accepts a byte-order mark, CRLF line ends and a leading index column. Columns that BETH does not have are kept as text.
+    Accepts a byte-order mark, CRLF line ends and a leading index column. Other columns than BETH's are kept as text.
 
     Raises:
         UsageError: the file cannot be read or has another shape, or a cell is wrong (file, line, column, value).

@@ -4,9 +4,10 @@ The fast path accepts only what the contract accepts; whatever it refuses (a dec
 hostile bytes) is read again by `detector.events.second_opinion`, which decides.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
-from typing import Annotated, NamedTuple, cast
+import struct
+from collections.abc import Callable, Sequence
+from itertools import starmap
+from typing import Annotated, Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -40,7 +41,7 @@ class Event(msgspec.Struct, gc=False):
 class Reject(NamedTuple):
     """A record that is no event: its place in the batch, the contract's reason, and the detail."""
 
-    index: int
+    place: int
     reason: str
     detail: str
 
@@ -68,7 +69,7 @@ def decode(values: Sequence[bytes | None]) -> Decoded:
     events: list[Event] = []
     rejects: list[Reject] = []
     remaining = iter(values)
-    parse = _parse_ascii if _all_ascii(values) else _parse_checked
+    parse: Callable[[Any], Event] = _parse_ascii if _all_ascii(values) else _parse_checked
     while True:
         try:
             # `extend` keeps what came before an error, so the reading goes on right behind the record that raised.
@@ -85,6 +86,7 @@ def decode(values: Sequence[bytes | None]) -> Decoded:
 
 
 _parse_ascii = msgspec.json.Decoder(Event).decode
+_pack_row = struct.Struct(f"={len(Event.__struct_fields__)}q").pack
 
 
 def _parse_checked(value: bytes | None) -> Event:
@@ -101,22 +103,21 @@ def _all_ascii(values: Sequence[bytes | None]) -> bool:
 
 
 def _matrix(events: list[Event]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int8]]:
-    width = len(Event.__struct_fields__)
-    cells: Iterator[int] = chain.from_iterable(map(msgspec.structs.astuple, events))
-    # By way of int64: reading Python integers as float64 costs 0.09 µs an event more.
-    integers = np.fromiter(cells, dtype=np.int64, count=len(events) * width)
-    matrix = integers.astype(np.float64).reshape(-1, width)
+    # Packed and reinterpreted: 0.16 µs an event, where numpy.fromiter takes 0.23 and reads float64 in 0.31.
+    packed = b"".join(starmap(_pack_row, map(msgspec.structs.astuple, events)))
+    matrix = np.frombuffer(packed, dtype=np.int64).astype(np.float64).reshape(-1, len(Event.__struct_fields__))
     sus_label, sus = matrix[:, -2], matrix[:, -1]
     label = np.where(_is_label(sus_label), sus_label, np.where(_is_label(sus), sus, NO_LABEL))
     return matrix[:, : len(FEATURES)], label.astype(np.int8)
 
 
 def _is_label(column: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    return (column == 0) | (column == 1)
+    is_label: npt.NDArray[np.bool_] = (column == 0) | (column == 1)
+    return is_label
 
 
 def _accepted(count: int, rejects: list[Reject]) -> Sequence[int]:
     if not rejects:
         return range(count)
-    refused = {reject.index for reject in rejects}
+    refused = {reject.place for reject in rejects}
     return [index for index in range(count) if index not in refused]

@@ -154,7 +154,7 @@ class EmbeddedBroker:
                 raise DetectorError(f"Apache Kafka ended while starting; the end of its log:\n{process.log_tail()}")
             if time.monotonic() > deadline:
                 raise DetectorError(
-                    f"Apache Kafka did not start within {_START_TIMEOUT_S:g} s; the end of its log:\n{process.log_tail()}"
+                    f"Apache Kafka did not start within {_START_TIMEOUT_S:g} s; its log ends:\n{process.log_tail()}"
                 )
             time.sleep(_LOOK_EVERY_S)
 

@@ -68,7 +68,7 @@ def reconcile(
         for place, record in zip(places, events, strict=True)
         if record.offset < committed.get(Partition(record.topic, record.partition), 0)
     }
-    rejected = {places[reject.index] for reject in decoded.rejects}
+    rejected = {places[reject.place] for reject in decoded.rejects}
     suspicious = {places[decoded.accepted[row]] for row in np.flatnonzero(scored.suspicious).tolist()}
     lost = (set(places) - done) | (suspicious - set(alerted)) | (rejected - set(buried))
     alerted_set = set(alerted)
@@ -87,7 +87,7 @@ def reconcile(
 
 
 def alert_latencies_s(alerts: Sequence[Record]) -> npt.NDArray[np.float64]:
-    """From an event record's timestamp to its alert's, `[n]` seconds; exact to a millisecond when the broker sets both."""
+    """From an event record's timestamp to its alert's, `[n]` seconds."""
     return np.array([(record.timestamp - _source(record)["timestamp_ms"]) / 1000 for record in alerts])
 
 

@@ -81,7 +81,6 @@ def _reader(kafka: KafkaSettings) -> Any:
         **connection_options(kafka),
         group_id=None,
         enable_auto_commit=False,
-        allow_auto_create_topics=False,
         isolation_level="read_committed",
         auto_offset_reset="earliest",
     )

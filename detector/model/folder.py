@@ -69,9 +69,7 @@ def load_model(path: Path) -> Model:
     try:
         manifest = parse_manifest(_read(manifest_file))
         content = _read(weights_file)
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != manifest.weights_sha256:
-            raise ModelError(f"{WEIGHTS}: its sha256 is {digest}, the manifest says {manifest.weights_sha256}")
+        _check_hash(content, manifest)
         network = network_from_tensors(manifest, safetensors.numpy.load(content))
     except safetensors.SafetensorError as error:
         raise ModelError(f"{path}: refused: {WEIGHTS}: {error}") from error
@@ -116,13 +114,19 @@ def save_model(models: Path, manifest: Manifest, files: Mapping[str, bytes]) -> 
 
 
 def make_current(version: Path) -> Path:
-    """Point `current`, beside the version, at it: one rename, so that a reader sees the old or the new, never neither."""
+    """Point `current`, beside the version, at it, in one rename: a reader sees the old or the new, never neither."""
     current = version.parent / CURRENT
     draft = version.parent / f".{CURRENT}-{os.getpid()}"
     draft.unlink(missing_ok=True)
     draft.symlink_to(version.name)
     draft.replace(current)
     return current
+
+
+def _check_hash(content: bytes, manifest: Manifest) -> None:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != manifest.weights_sha256:
+        raise ModelError(f"{WEIGHTS}: its sha256 is {digest}, the manifest says {manifest.weights_sha256}")
 
 
 def _read(file: Path) -> bytes:

@@ -28,7 +28,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Network:
-    """Everything that a score needs: transforms and scaler, then one or more networks whose probabilities are averaged."""
+    """Everything that a score needs: transforms, scaler, and the networks whose probabilities are averaged."""
 
     columns: list[int]
     """For each of the model's features, its column in a matrix ordered as `FEATURES`."""

@@ -104,27 +104,26 @@ class Daemon:
         return scorer
 
     def _serve(self, scorer: Scorer, source: Source, sink: Sink) -> None:
+        delivery = AtLeastOnce(source, sink, self._reporter, self._alive)
         try:
-            self._loop(scorer, source, sink)
+            self._loop(scorer, source, delivery)
         except DeliveryAbandoned:
             _log.warning("stopped before the last batch was delivered; it is not committed and will be read again")
         finally:
             self.health.not_ready_because = "stopping"
-            left = max(0.0, min(_CLOSE_S, self._drain_until - time.monotonic()))
-            source.close(left)
-            sink.close(left)
+            delivery.finish(self._closing_s())
+            source.close(self._closing_s())
+            sink.close(self._closing_s())
         _log.info("detector stopped", consumed=int(self.metrics.value("detector_records_consumed_total")))
 
-    def _loop(self, scorer: Scorer, source: Source, sink: Sink) -> None:
+    def _loop(self, scorer: Scorer, source: Source, delivery: AtLeastOnce) -> None:
         step = BatchStep(self._settings.kafka, scorer, DeadLetterLimits(self._settings.dead_letter))
-        delivery = AtLeastOnce(source, sink, self._reporter, self._alive)
         limits = self._settings.batch
         next_lag = next_gc = time.monotonic()
         _collect_by_hand()
         while not self._stop:
-            batch = source.poll(limits.max_records, limits.max_wait_ms / 1000, _IDLE_S)
-            self._alive()
-            self._finish(batch, step, delivery)
+            # Nothing here keeps the batch: its memory is free, and still in the caches, when the next one is read.
+            self._finish(source.poll(limits.max_records, limits.max_wait_ms / 1000, _IDLE_S), step, delivery)
             now = time.monotonic()
             if now >= next_lag:
                 self._reporter.lag(source.lag())
@@ -135,6 +134,7 @@ class Daemon:
 
     def _finish(self, batch: Batch, step: BatchStep, delivery: AtLeastOnce) -> None:
         """The commit order: outputs acknowledged, then counted, then the positions committed."""
+        self._alive()
         if batch.records:
             finished = step.run(batch)
             started = time.perf_counter()
@@ -142,12 +142,8 @@ class Daemon:
             delivered = time.perf_counter()
             self.metrics.stage_duration.observe(delivered - started, "deliver")
             count(finished, self.metrics)
-            committing = time.perf_counter()
-            delivery.commit(batch)
-            self.metrics.stage_duration.observe(time.perf_counter() - committing, "commit")
             self.metrics.batches.inc()
-        else:
-            delivery.commit(batch)  # what an earlier commit left over
+        delivery.commit(batch)  # an empty batch too: what an earlier commit left over
         self.metrics.last_progress.set_to_current_time()
 
     def _alive(self) -> None:
@@ -158,6 +154,10 @@ class Daemon:
         if self._stop and self._drain_until == float("inf"):
             self._drain_until = time.monotonic() + self._settings.shutdown.timeout_s
         return time.monotonic() >= self._drain_until
+
+    def _closing_s(self) -> float:
+        """How long one step of the closing may take."""
+        return max(0.0, min(_CLOSE_S, self._drain_until - time.monotonic()))
 
     def _wait(self, reason: str) -> None:
         """Wait for something that is missing, saying so every few seconds."""

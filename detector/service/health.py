@@ -3,7 +3,7 @@
 import time
 
 STUCK_AFTER_S = 60.0
-"""Longer than any single step of the loop takes when all is well: a batch, a commit, a wait between two signs of life."""
+"""Longer than any single step of the loop takes when all is well: a batch, a commit, a wait for acknowledgements."""
 
 
 class Health:

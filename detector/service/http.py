@@ -64,14 +64,18 @@ class HttpServer(AbstractContextManager["HttpServer"]):
 def application(registry: CollectorRegistry, health: Health) -> Callable[..., Iterable[bytes]]:
     """The three pages as a WSGI application."""
     metrics = make_wsgi_app(registry)
-    checks = {"/healthz": health.not_alive_because, "/readyz": lambda: health.not_ready_because}
+    checks: dict[str, Callable[[], str | None]] = {
+        "/healthz": health.not_alive_because,
+        "/readyz": lambda: health.not_ready_because,
+    }
 
     def respond(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return _text(start_response, "405 Method Not Allowed", "only GET and HEAD")
         if path == "/metrics":
-            return metrics(environ, start_response)
+            page: Iterable[bytes] = metrics(environ, start_response)
+            return page
         if path not in checks:
             return _text(start_response, "404 Not Found", "there are /metrics, /healthz and /readyz")
         reason = checks[path]()

@@ -1,4 +1,4 @@
-"""The limits on dead letters: past them it is more likely that the topic is the wrong one than that its records are bad."""
+"""The limits on dead letters: past them, the wrong topic is more likely than so many bad records."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -35,9 +35,9 @@ class DeadLetterLimits:
 
     def _check_row(self, records: int, rejects: Sequence[Reject]) -> None:
         expected = 0
-        for index, reason, detail in rejects:
-            self._in_a_row = self._in_a_row + 1 if index == expected else 1
-            expected = index + 1
+        for place, reason, detail in rejects:
+            self._in_a_row = self._in_a_row + 1 if place == expected else 1
+            expected = place + 1
             if self._in_a_row > self._settings.max_consecutive:
                 raise DeadLetterLimitError(
                     f"{self._in_a_row} records in a row could not be read, the last: {reason} ({detail}): is "

@@ -78,9 +78,10 @@ class Reporter:
             self._metrics.delivery_failures.labels(self._topics[topic]).inc(number)
             _log.warning("records were refused; sending them again", topic=topic, records=number, error=error)
 
-    def committed(self) -> None:
+    def committed(self, seconds: float) -> None:
         """See `DeliveryObserver.committed`."""
         self._metrics.commits.inc()
+        self._metrics.stage_duration.observe(seconds, "commit")
 
     def commit_failed(self, error: CommitError) -> None:
         """See `DeliveryObserver.commit_failed`."""

@@ -30,7 +30,7 @@ class Stop:
 
 @contextmanager
 def stop_on_signals(stop: Stop) -> Iterator[None]:
-    """Within the block, SIGTERM and SIGINT request the stop; a second one ends the process at once with 128 + number."""
+    """Within the block, SIGTERM and SIGINT request the stop; a second one exits at once with 128 + its number."""
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if stop:

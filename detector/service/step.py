@@ -49,7 +49,7 @@ class BatchStep:
         decoded = scored.decoded
         self._limits.check(len(records), decoded.rejects)
         outputs = [
-            dead_letter(self._dead_letter_topic, records[reject.index], reject.reason, reject.detail)
+            dead_letter(self._dead_letter_topic, records[reject.place], reject.reason, reject.detail)
             for reject in decoded.rejects
         ]
         severities, timestamps = [], []

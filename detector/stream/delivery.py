@@ -1,13 +1,12 @@
 """The delivery guarantee: in which order outputs are acknowledged and positions committed."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from detector.records import OutgoingRecord, Partition
 from detector.stream.interfaces import Alive, Batch, CommitError, Refusal, Sink, Source, StreamError
 
-_COMMIT_TIMEOUT_S = 5.0
 _FIRST_WAIT_S = 1.0
 """How long delivery may take before reading is paused."""
 _NEXT_WAIT_S = 0.5
@@ -35,8 +34,8 @@ class DeliveryObserver(Protocol):
         """Records were refused; they are sent again."""
         ...
 
-    def committed(self) -> None:
-        """A commit succeeded."""
+    def committed(self, seconds: float) -> None:
+        """A commit succeeded, this long after it was started."""
         ...
 
     def commit_failed(self, error: CommitError) -> None:
@@ -94,17 +93,33 @@ class AtLeastOnce:
                 self._observer.delivery_resumed()
 
     def commit(self, batch: Batch) -> None:
-        """Commit the positions behind a batch whose outputs are safe, and those of earlier commits that failed."""
+        """Commit the positions behind a batch whose outputs are safe, and those that earlier commits left over.
+
+        It does not wait: the next batch is read meanwhile, and a commit that fails costs nothing but a later one.
+        """
         self._uncommitted |= batch.next_offsets
-        if not self._uncommitted:
-            return
+        if self._uncommitted:
+            attempt, started = dict(self._uncommitted), time.perf_counter()
+            self._source.commit(attempt, lambda error: self._commit_done(attempt, started, error))
+
+    def finish(self, timeout_s: float) -> None:
+        """Commit whatever is left, and wait for it."""
+        started = time.perf_counter()
         try:
-            self._source.commit(self._uncommitted, _COMMIT_TIMEOUT_S)
+            self._source.commit_now(self._uncommitted, timeout_s)
         except CommitError as error:
             self._observer.commit_failed(error)
         else:
-            self._uncommitted.clear()
-            self._observer.committed()
+            self._commit_done(dict(self._uncommitted), started, None)
+
+    def _commit_done(self, attempt: Mapping[Partition, int], started: float, error: CommitError | None) -> None:
+        if error is not None:
+            self._observer.commit_failed(error)
+            return
+        self._observer.committed(time.perf_counter() - started)
+        for partition, offset in attempt.items():
+            if self._uncommitted.get(partition) == offset:
+                del self._uncommitted[partition]
 
     def _stay_alive(self, give_up: Callable[[], bool]) -> None:
         self._alive()
@@ -118,6 +133,6 @@ class AtLeastOnce:
             if final:
                 size = len(record.value or b"")
                 raise StreamError(
-                    f"topic {record.topic} refuses a record of {size} bytes: {error}: nothing of its batch is committed; "
+                    f"topic {record.topic} refuses a record of {size} bytes: {error}: its batch is not committed; "
                     "permit it (max.message.bytes of the topic, rights of this client), then start again"
                 )

@@ -18,6 +18,9 @@ class CommitError(DetectorError):
     """A commit did not succeed. Nothing is lost by it: the same records may be read again."""
 
 
+CommitDone = Callable[[CommitError | None], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Records that were read together, and the positions to commit once all of them are done with."""
@@ -57,8 +60,19 @@ class Source(Protocol):
         """
         ...
 
-    def commit(self, next_offsets: Mapping[Partition, int], timeout_s: float) -> None:
-        """Commit positions; those of partitions that this member does not own any more are left out.
+    def commit(self, next_offsets: Mapping[Partition, int], on_done: CommitDone) -> None:
+        """Start to commit positions, and go on; commits take effect in the order in which they were started.
+
+        Positions of partitions that this member does not own any more are left out.
+
+        Args:
+            next_offsets: for each partition, the offset to read next.
+            on_done: called, during this or a later call of the source, with None or with what went wrong.
+        """
+        ...
+
+    def commit_now(self, next_offsets: Mapping[Partition, int], timeout_s: float) -> None:
+        """Commit positions and wait until it is done.
 
         Raises:
             CommitError: it did not succeed within the time.

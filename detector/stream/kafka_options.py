@@ -24,6 +24,7 @@ def connection_options(kafka: KafkaSettings) -> dict[str, Any]:
         # The library's 30 s kept a daemon away for up to 35 s after its broker was back.
         "reconnect_backoff_max_ms": 1000,
         "receive_message_max_bytes": 100_000_000 + kafka.max_record_bytes,
+        "kafka_client": _client_without_topic_creation,
     }
 
 
@@ -38,7 +39,7 @@ def consumer_options(kafka: KafkaSettings) -> dict[str, Any]:
         "enable_auto_commit": False,  # a commit follows the acknowledgements, never a clock
         "auto_offset_reset": "none",  # the source resets by itself, so that it can count and tell
         "isolation_level": "read_committed",  # aborted transactions are no events
-        "allow_auto_create_topics": False,  # a typing error must not make a topic
+        "metadata_max_age_ms": 30_000,  # new partitions are read after this at the latest; the default is 5 minutes
         "partition_assignment_strategy": [CooperativeStickyAssignor],  # a rebalance stops only what moves
         "metrics_enabled": False,  # the service has its own; these cost on every fetch
     }
@@ -48,12 +49,24 @@ def producer_options(kafka: KafkaSettings) -> dict[str, Any]:
     """How alerts and dead letters are written; idempotence and acks=all are the library's defaults."""
     return {
         **connection_options(kafka),
-        "allow_auto_create_topics": False,
         "max_request_size": kafka.max_record_bytes + _ENVELOPE_BYTES,
         "batch_size": 256 * 1024,
+        "linger_ms": 200,  # a batch's outputs go out together, at the flush that follows; this is only the fallback
         "max_block_ms": 1_000,  # a send blocks this long at most, when the topic has gone
         "metrics_enabled": False,
     }
+
+
+def _client_without_topic_creation(**config: Any) -> Any:
+    """A client whose look at a missing topic does not create it: a typing error must not make a topic.
+
+    The option `allow_auto_create_topics` is meant for this, but kafka-python 3.0.12 does not hand it on.
+    """
+    from kafka.net.compat import KafkaNetClient  # noqa: PLC0415 - only where kafka-python is the client
+
+    client = KafkaNetClient(**config)
+    client.cluster.config["allow_auto_create_topics"] = False
+    return client
 
 
 def bootstrap_servers(kafka: KafkaSettings) -> list[str]:

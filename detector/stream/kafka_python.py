@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
@@ -14,6 +15,7 @@ from detector.records import OutgoingRecord, Partition, Record
 from detector.settings import KafkaSettings
 from detector.stream.interfaces import (
     Batch,
+    CommitDone,
     CommitError,
     Listener,
     Pending,
@@ -21,10 +23,11 @@ from detector.stream.interfaces import (
     Refusal,
     StreamError,
 )
-from detector.stream.kafka_faults import FATAL, FINAL, explain
+from detector.stream.kafka_faults import FINAL, explain
 from detector.stream.kafka_options import consumer_options, producer_options
 
 _RETRY_S = 0.1
+_FLUSH_S = 0.1
 NULL_HEADERS = "dead-letter-null-headers"
 """Names the headers that came with a null value, which kafka-python cannot write and are written empty."""
 
@@ -38,6 +41,9 @@ class KafkaPythonSource:
         self._paused = False
         self._open: dict[TopicPartition, list[Record]] = {}
         self._consumer = KafkaConsumer(**consumer_options(kafka))
+        # Before subscribing: a member that is elected leader while it knows nothing of the topic assigns no partition to
+        # anybody, and nothing corrects it until the metadata expires.
+        self._consumer.partitions_for_topic(kafka.events_topic)
         self._consumer.subscribe([kafka.events_topic], listener=_Rebalances(self))
 
     def poll(self, max_records: int, max_wait_s: float, idle_s: float) -> Batch:
@@ -53,24 +59,25 @@ class KafkaPythonSource:
             self._take(left, room)
         taken, self._open = self._open, {}
         return Batch(
-            [record for records in taken.values() for record in records],
+            list(chain.from_iterable(taken.values())),
             {Partition(*tp): records[-1].offset + 1 for tp, records in taken.items()},
         )
 
-    def commit(self, next_offsets: Mapping[Partition, int], timeout_s: float) -> None:
+    def commit(self, next_offsets: Mapping[Partition, int], on_done: CommitDone) -> None:
         """See `Source.commit`."""
-        owned = self._consumer.assignment()
-        offsets = {
-            TopicPartition(*partition): OffsetAndMetadata(offset, "", -1)
-            for partition, offset in next_offsets.items()
-            if partition in owned
-        }
+        offsets = self._owned(next_offsets)
+        if offsets:
+            self._consumer.commit_async(offsets, callback=lambda _, outcome: on_done(_commit_error(outcome)))
+        else:
+            on_done(None)
+
+    def commit_now(self, next_offsets: Mapping[Partition, int], timeout_s: float) -> None:
+        """See `Source.commit_now`."""
+        offsets = self._owned(next_offsets)
         if not offsets:
             return
         try:
             self._consumer.commit(offsets, timeout_ms=int(timeout_s * 1000))
-        except FATAL as error:
-            raise StreamError(explain(error)) from error
         except kafka_errors.KafkaError as error:
             raise CommitError(explain(error)) from error
 
@@ -109,6 +116,14 @@ class KafkaPythonSource:
     def close(self, timeout_s: float) -> None:
         """See `Source.close`."""
         self._consumer.close(autocommit=False, timeout_ms=int(timeout_s * 1000))
+
+    def _owned(self, next_offsets: Mapping[Partition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
+        owned = self._consumer.assignment()
+        return {
+            TopicPartition(*partition): OffsetAndMetadata(offset, "", -1)
+            for partition, offset in next_offsets.items()
+            if partition in owned
+        }
 
     def _take(self, timeout_s: float, max_records: int) -> None:
         for tp, records in self._poll(timeout_s, max_records).items():
@@ -194,7 +209,7 @@ class KafkaPythonSink:
             if isinstance(outcome, kafka_errors.KafkaTimeoutError):
                 gone[record.topic] = outcome  # it took max_block_ms to learn this; the other records need not
             sent.append((record, outcome))
-        return _KafkaPending(sent)
+        return _KafkaPending(self._producer, sent)
 
     def close(self, timeout_s: float) -> None:
         """See `Sink.close`."""
@@ -212,11 +227,14 @@ class KafkaPythonSink:
 
 
 class _KafkaPending:
-    def __init__(self, sent: list[tuple[OutgoingRecord, Any]]) -> None:
+    def __init__(self, producer: KafkaProducer, sent: list[tuple[OutgoingRecord, Any]]) -> None:
+        self._producer = producer
         self._sent = sent
 
     def wait(self, timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s
+        with contextlib.suppress(kafka_errors.KafkaTimeoutError):
+            self._producer.flush(timeout=_FLUSH_S)  # ends the linger; it would wait this long for each partition
         for _, outcome in self._sent:
             if isinstance(outcome, Exception) or outcome.is_done:
                 continue
@@ -243,6 +261,10 @@ _NULL = object()
 class _NullSerializer(Serializer):  # type: ignore[misc] # kafka-python has no types
     def serialize(self, topic: str, headers: Any, data: Any) -> Any:  # noqa: ARG002 - the signature is the library's
         return None if data is _NULL else data
+
+
+def _commit_error(outcome: Any) -> CommitError | None:
+    return CommitError(explain(outcome)) if isinstance(outcome, Exception) else None
 
 
 def _writable(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:

@@ -6,7 +6,7 @@ from itertools import count
 from typing import NamedTuple
 
 from detector.records import Headers, OutgoingRecord, Partition
-from detector.stream.interfaces import Batch, Listener, Refusal
+from detector.stream.interfaces import Batch, CommitDone, Listener, Refusal
 
 
 class MemoryRecord(NamedTuple):
@@ -65,8 +65,13 @@ class MemorySource:
                 self._positions[partition] = next_offsets[partition] = taken[-1].offset + 1
         return Batch(records, next_offsets)
 
-    def commit(self, next_offsets: Mapping[Partition, int], timeout_s: float) -> None:  # noqa: ARG002
+    def commit(self, next_offsets: Mapping[Partition, int], on_done: CommitDone) -> None:
         """See `Source.commit`."""
+        self.commit_now(next_offsets, timeout_s=0)
+        on_done(None)
+
+    def commit_now(self, next_offsets: Mapping[Partition, int], timeout_s: float) -> None:  # noqa: ARG002
+        """See `Source.commit_now`."""
         self._topics.committed |= {p: offset for p, offset in next_offsets.items() if p in self._positions}
 
     def pause(self) -> None:

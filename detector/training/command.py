@@ -33,7 +33,8 @@ def main(
     def report(epoch: Epoch) -> None:
         if epoch.number % chosen.print_every == 0:
             typer.echo(
-                f"epoch {epoch.number:>3}/{epoch.of}  loss {epoch.loss:.6f}  validation loss {epoch.validation_loss:.6f}"
+                f"epoch {epoch.number:>3}/{epoch.of}  loss {epoch.loss:.6f}  "
+                f"validation loss {epoch.validation_loss:.6f}"
             )
 
     loaded = load_data(data, seed)

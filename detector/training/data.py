@@ -78,7 +78,7 @@ def load_data(path: Path, seed: int) -> Data:
         raise UsageError(f"{path}: no such file or folder")
     for name, split in zip(SPLITS, splits, strict=True):
         _check(name, split)
-    return Data(*splits, files)
+    return Data(splits[0], splits[1], splits[2], files)
 
 
 def _layout(folder: Path) -> Sequence[str]:

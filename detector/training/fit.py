@@ -95,7 +95,7 @@ def _positive_weight(recipe: Recipe, train: Split) -> torch.Tensor | None:
 def _batches(rows: int, batch_rows: int | None, generator: torch.Generator) -> Iterator[torch.Tensor]:
     if batch_rows is None:
         return iter([torch.arange(rows)])
-    return iter(torch.randperm(rows, generator=generator).split(batch_rows))
+    return iter(torch.randperm(rows, generator=generator).split(batch_rows))  # type: ignore[no-untyped-call]
 
 
 def _network(scaler: StandardScaler, module: torch.nn.Sequential) -> Network:

@@ -23,5 +23,5 @@ def loss_plot(epochs: Sequence[Epoch]) -> bytes:
     axes.grid(alpha=0.3)
     axes.legend()
     image = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(image)
+    FigureCanvasAgg(figure).print_png(image)  # type: ignore[no-untyped-call]
     return image.getvalue()

@@ -1,0 +1,66 @@
+"""What tests share: one broker for the whole run, one model, topics of their own."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from detector.local.broker import EmbeddedBroker
+from detector.local.demo import SAMPLE
+from detector.local.topics import create_topics
+from detector.model.folder import CURRENT
+from detector.service.scoring import Scorer
+from detector.settings import KafkaSettings, ModelSettings
+from detector.training.data import load_data
+from detector.training.recipes import DEFAULT
+from detector.training.train import publish, train
+
+PARTITIONS = 4
+_numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("DETECTOR_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker() as running:
+        yield running
+
+
+@pytest.fixture
+def kafka(broker) -> KafkaSettings:
+    """Settings with three new topics and a new group."""
+    number = next(_numbers)
+    settings = KafkaSettings(
+        bootstrap_servers=broker.bootstrap_servers,
+        events_topic=f"events-{number}",
+        alerts_topic=f"alerts-{number}",
+        dead_letter_topic=f"dead-letters-{number}",
+        group_id=f"group-{number}",
+    )
+    create_topics(settings, PARTITIONS)
+    return settings
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory) -> Path:
+    """A models folder with a current version, trained on the bundled sample."""
+    folder = tmp_path_factory.mktemp("models")
+    publish(train(DEFAULT, load_data(SAMPLE, seed=0), folder, seed=0))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(models) -> Path:
+    return models / CURRENT
+
+
+@pytest.fixture(scope="session")
+def scorer(model) -> Scorer:
+    return Scorer.load(ModelSettings(path=model))

@@ -1,0 +1,296 @@
+"""What every stream has to do: the in-memory one and kafka-python on the real broker pass the same tests."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pytest
+
+from detector.local.topics import GroupProgress, read_topic
+from detector.records import OutgoingRecord, Partition, Record
+from detector.settings import KafkaSettings
+from detector.stream.interfaces import Sink, Source
+from detector.stream.kafka_python import KafkaPythonSink, KafkaPythonSource
+from detector.stream.memory import MemorySink, MemorySource, MemoryTopics
+from tests.helpers import wait_until
+
+
+@dataclass
+class Heard:
+    """A listener that remembers."""
+
+    rebalances: list[tuple[str, list[Partition]]] = field(default_factory=list)
+    resets: list[tuple[Partition, int, str]] = field(default_factory=list)
+
+    def rebalanced(self, kind, partitions) -> None:
+        self.rebalances.append((kind, list(partitions)))
+
+    def offsets_reset(self, partition, gone, resumed_at) -> None:
+        self.resets.append((partition, gone, resumed_at))
+
+
+class Stream(Protocol):
+    """What a test needs of a stream."""
+
+    events: str
+    alerts: str
+    heard: Heard
+
+    def source(self) -> Source: ...
+    def sink(self) -> Sink: ...
+    def records(self, topic: str) -> Sequence[Record]: ...
+    def committed(self) -> dict[Partition, int]: ...
+
+
+class InMemory:
+    events, alerts = "events", "alerts"
+
+    def __init__(self) -> None:
+        self.topics = MemoryTopics(partitions=4)
+        self.heard = Heard()
+
+    def source(self) -> Source:
+        return MemorySource(self.topics, self.events, self.heard)
+
+    def sink(self) -> Sink:
+        return MemorySink(self.topics)
+
+    def records(self, topic: str) -> Sequence[Record]:
+        return self.topics.records(topic)
+
+    def committed(self) -> dict[Partition, int]:
+        return dict(self.topics.committed)
+
+
+class KafkaPython:
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self.kafka = kafka
+        self.events, self.alerts = kafka.events_topic, kafka.alerts_topic
+        self.heard = Heard()
+        self._opened: list[Any] = []
+
+    def source(self) -> Source:
+        return self._keep(KafkaPythonSource(self.kafka, self.heard))
+
+    def sink(self) -> Sink:
+        return self._keep(KafkaPythonSink(self.kafka))
+
+    def records(self, topic: str) -> Sequence[Record]:
+        return read_topic(self.kafka, topic)
+
+    def committed(self) -> dict[Partition, int]:
+        progress = GroupProgress(self.kafka)
+        try:
+            return progress.committed()
+        finally:
+            progress.close()
+
+    def _keep(self, opened: Any) -> Any:
+        self._opened.append(opened)
+        return opened
+
+    def close(self) -> None:
+        for opened in self._opened:
+            opened.close(5)
+
+
+@pytest.fixture(params=["memory", "kafka-python"])
+def stream(request):
+    if request.param == "memory":
+        yield InMemory()
+    else:
+        on_kafka = KafkaPython(request.getfixturevalue("kafka"))
+        yield on_kafka
+        on_kafka.close()
+
+
+def write(stream: Stream, *values: bytes | None, keys: Sequence[bytes | None] = ()) -> None:
+    keys = keys or [None] * len(values)
+    records = [OutgoingRecord(stream.events, key, value, []) for key, value in zip(keys, values, strict=True)]
+    pending = stream.sink().send(records)
+    assert pending.wait(20)
+    assert pending.refused() == []
+
+
+def read(source: Source, number: int, max_records: int = 100) -> list[Record]:
+    """Poll until there are as many records."""
+    records: list[Record] = []
+
+    def enough() -> bool:
+        records.extend(source.poll(max_records, 0.02, 0.2).records)
+        return len(records) >= number
+
+    wait_until(enough, f"{number} records")
+    return records
+
+
+def commit(source: Source, next_offsets) -> None:
+    outcomes: list[Any] = []
+    source.commit(next_offsets, outcomes.append)
+    wait_until(lambda: outcomes or source.poll(1, 0, 0) is None, "the commit's outcome")
+    assert outcomes == [None]
+
+
+def place(record: Record) -> tuple[int, int]:
+    return record.partition, record.offset
+
+
+def test_everything_written_is_read_once_and_in_order_by_partition(stream):
+    """No event is lost between producer and batch."""
+    values = [str(number).encode() for number in range(50)]
+    write(stream, *values, keys=[value[-1:] for value in values])
+
+    records = read(stream.source(), 50)
+
+    assert sorted(record.value for record in records) == sorted(values)
+    for number in range(4):
+        offsets = [record.offset for record in records if record.partition == number]
+        assert offsets == list(range(len(offsets)))
+
+
+def test_record_arrives_as_it_was_written(stream):
+    """Key, value, headers, topic; bytes stay bytes."""
+    record = OutgoingRecord(stream.events, b"\x00key", b"\xffvalue", [("a", b"1"), ("a", b"2"), ("empty", b"")])
+    assert stream.sink().send([record]).wait(20)
+
+    (arrived,) = read(stream.source(), 1)
+
+    assert (arrived.topic, arrived.key, arrived.value) == (stream.events, record.key, record.value)
+    assert list(arrived.headers) == record.headers
+
+
+def test_records_without_key_or_value_can_be_written(stream):
+    """A dead letter for a tombstone is written as it came; other clients send key and value both null."""
+    written = [
+        OutgoingRecord(stream.alerts, None, None, [("a", b"1")]),
+        OutgoingRecord(stream.alerts, b"k", None, []),
+        OutgoingRecord(stream.alerts, None, b"", []),
+    ]
+    pending = stream.sink().send(written)
+    assert pending.wait(20)
+    assert pending.refused() == []
+
+    arrived = stream.records(stream.alerts)
+
+    assert {(record.key, record.value) for record in arrived} == {(None, None), (b"k", None), (None, b"")}
+
+
+def test_batch_closes_at_its_size(stream):
+    """Memory is bounded by the batch, however much is waiting."""
+    write(stream, *[b"x"] * 30)
+    source = stream.source()
+    sizes: list[int] = []
+
+    def all_read() -> bool:
+        sizes.append(len(source.poll(7, 0.5, 0.2).records))
+        return sum(sizes) == 30
+
+    wait_until(all_read, "30 records")
+    assert max(sizes) == 7
+
+
+def test_next_offsets_are_behind_the_last_records(stream):
+    """What is committed after a batch is exactly what was in it."""
+    write(stream, *[b"x"] * 9)
+    source = stream.source()
+    expected: dict[Partition, int] = {}
+    seen: dict[Partition, int] = {}
+
+    def all_read() -> bool:
+        batch = source.poll(4, 0.5, 0.2)
+        seen.update(batch.next_offsets)
+        for record in batch.records:
+            expected[Partition(record.topic, record.partition)] = record.offset + 1
+        return sum(seen.values()) == 9
+
+    wait_until(all_read, "9 records")
+    assert seen == expected
+
+
+def test_next_member_goes_on_at_the_committed_position(stream):
+    """Nothing committed is read again, nothing uncommitted is skipped."""
+    write(stream, *[b"x"] * 20)
+    first = stream.source()
+    batch = wait_until(lambda: (b := first.poll(8, 0.5, 0.2)).records and b, "a batch")
+    commit(first, batch.next_offsets)
+    first.close(5)
+
+    again = read(stream.source(), 20 - len(batch.records))
+
+    assert {place(record) for record in again}.isdisjoint(map(place, batch.records))
+    assert len(again) + len(batch.records) == 20
+
+
+def test_without_a_commit_everything_comes_again(stream):
+    """A crash before the commit costs a repetition, never a record."""
+    write(stream, *[b"x"] * 5)
+    first = stream.source()
+    read(first, 5)
+    first.close(5)
+
+    assert len(read(stream.source(), 5)) == 5
+
+
+def test_commit_now_is_there_when_it_returns(stream):
+    """The last commit before a stop is waited for."""
+    write(stream, *[b"x"] * 3)
+    source = stream.source()
+    read(source, 3)
+    offsets = {Partition(r.topic, r.partition): r.offset + 1 for r in sorted(stream.records(stream.events), key=place)}
+
+    source.commit_now(offsets, 10)
+
+    assert stream.committed() == offsets
+
+
+def test_commits_of_partitions_that_are_not_ours_are_left_out(stream):
+    """After a rebalance the new owner's position is not touched."""
+    source = stream.source()
+    wait_until(lambda: source.poll(1, 0, 0.1).records or source.partitions(), "an assignment")
+
+    source.commit_now({Partition(stream.events, 17): 5}, 10)
+    commit(source, {Partition(stream.events, 17): 5})
+
+    assert Partition(stream.events, 17) not in stream.committed()
+
+
+def test_paused_source_gives_nothing_and_loses_nothing(stream):
+    """While delivery waits, reading stops without leaving the group; then it goes on where it was."""
+    write(stream, *[b"x"] * 5)
+    source = stream.source()
+    wait_until(lambda: source.poll(1, 0, 0.1).records, "the first record")
+    source.pause()
+    for _ in range(3):
+        source.keep_alive()
+        assert source.poll(100, 0.05, 0.05).records == []
+    source.resume()
+
+    assert len(read(source, 4)) == 4
+
+
+def test_lag_is_what_is_left_to_read(stream):
+    """The lag on the dashboard is the number of records behind."""
+    write(stream, *[b"x"] * 12)
+    source = stream.source()
+    taken: list[int] = []
+
+    def look() -> bool:
+        taken.append(len(source.poll(5, 0.0, 0.2).records))
+        return sum(taken) >= 12
+
+    wait_until(look, "12 records")
+    wait_until(lambda: source.poll(5, 0, 0.1) and len(source.lag()) == 4, "the ends of all partitions")
+
+    assert sum(source.lag().values()) == 0
+    write(stream, *[b"x"] * 3)
+    assert len(read(source, 3, max_records=3)) == 3
+
+
+def test_listener_hears_the_assignment(stream):
+    """Readiness and the rebalance counters rest on this."""
+    source = stream.source()
+    wait_until(lambda: source.poll(1, 0, 0.1).records or source.partitions(), "an assignment")
+
+    assert [(kind, sorted(partitions)) for kind, partitions in stream.heard.rebalances] == [
+        ("assigned", [Partition(stream.events, number) for number in range(4)])
+    ]

@@ -1,0 +1,191 @@
+"""The model folder: what is written can be read, and what is not a model is refused."""
+
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save
+
+from detector.errors import ModelError
+from detector.model.describe import describe, verify
+from detector.model.folder import load_model, make_current, save_model, weights_content
+from detector.model.manifest import parse_manifest
+from tests.model.test_engines import network
+
+
+@pytest.fixture
+def copy(model, tmp_path):
+    """A model folder that a test may break."""
+    return shutil.copytree(model.resolve(), tmp_path / "model")
+
+
+def change_manifest(folder, **changes):
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def change_tensors(folder, **changes):
+    tensors = load_file(folder / "weights.safetensors") | changes
+    write_weights(folder, save({name: tensor for name, tensor in tensors.items() if tensor is not None}))
+
+
+def write_weights(folder, content):
+    import hashlib
+
+    (folder / "weights.safetensors").write_bytes(content)
+    change_manifest(folder, weights_sha256=hashlib.sha256(content).hexdigest())
+
+
+def refused(folder):
+    with pytest.raises(ModelError) as caught:
+        load_model(folder).engine("numpy")
+    assert caught.value.exit_code == 3
+    assert str(folder) in str(caught.value)
+    return str(caught.value)
+
+
+def test_manifest_has_the_names_of_the_contract(model):
+    """Other tools read the manifest by these names."""
+    manifest = json.loads((model / "manifest.json").read_text())
+
+    assert manifest["schema"] == "detector.model/1"
+    assert set(manifest) >= {
+        "name", "version", "created_at", "features", "transforms", "layers", "threshold", "weights_sha256", "training",
+        "metrics", "golden",
+    }  # fmt: skip
+    assert set(manifest["training"]) >= {"recipe", "seed", "files", "rows", "positives", "libraries"}
+    assert len(manifest["training"]["files"][0]["sha256"]) == 64
+    assert set(manifest["metrics"]) == {"train", "validation", "test"}
+
+
+def test_missing_folder_says_how_to_make_one(tmp_path):
+    """The first thing that a newcomer sees when there is no model."""
+    with pytest.raises(ModelError, match=r"nothing: no model folder there: make one with `python train.py DATA`"):
+        load_model(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "weights.safetensors"])
+def test_missing_file_is_named(copy, name):
+    """Half a model is none."""
+    (copy / name).unlink()
+
+    assert f"{name}: cannot be read: No such file" in refused(copy)
+
+
+def test_changed_weights_are_refused_by_their_hash(copy):
+    """One flipped bit is noticed before anything is scored."""
+    content = bytearray((copy / "weights.safetensors").read_bytes())
+    content[-1] ^= 1
+    (copy / "weights.safetensors").write_bytes(content)
+
+    assert "its sha256 is" in refused(copy)
+
+
+def test_pickle_in_disguise_is_refused_without_being_run(copy):
+    """Nothing in a model folder is ever unpickled."""
+
+    class Bomb:
+        def __reduce__(self):
+            return (pytest.fail, ("a pickle was run",))
+
+    write_weights(copy, pickle.dumps(Bomb()))
+
+    assert "weights.safetensors" in refused(copy)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "error"),
+    [
+        ({"layers.0.weight": None}, "tensor layers.0.weight is missing"),
+        ({"layers.0.bias": np.zeros(3, np.float32)}, "tensor layers.0.bias is float32[3]"),
+        ({"layers.0.bias": np.zeros(10, np.float64)}, "tensor layers.0.bias is float64[10]"),
+        ({"layers.0.bias": np.full(10, np.nan, np.float32)}, "not finite"),
+        ({"scaler.scale": np.zeros(7)}, "not positive"),
+        ({"scaler.mean": np.zeros(7, np.float32)}, "tensor scaler.mean is float32[7]"),
+        ({"extra": np.zeros(1)}, "unexpected tensors extra"),
+        ({"members.0.layers.0.bias": np.zeros(10, np.float32)}, "weights.safetensors: "),
+    ],
+)
+def test_wrong_tensors_are_refused(copy, tensors, error):
+    """A model that does not fit its manifest never scores an event."""
+    change_tensors(copy, **tensors)
+
+    assert error in refused(copy)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"schema": "detector.model/9"}, "this version reads 'detector.model/1'"),
+        ({"features": ["a"]}, "features are ['a']"),
+        ({"transforms": ["identity"]}, "1 transforms for 7 features"),
+        ({"transforms": ["sqrt"] * 7}, "unknown transforms"),
+        ({"layers": [7]}, "layers are [7]"),
+        ({"layers": [7, 0, 1]}, "layers are [7, 0, 1]"),
+        ({"threshold": 1.5}, "threshold 1.5 is not in [0, 1]"),
+        ({"threshold": "high"}, "Expected `float`"),
+        ({"golden": {"rows": [], "scores": []}}, "golden batch"),
+        ({"golden": {"rows": [[0, 0, 0, 0, 0, 0, 0]], "scores": [0.123]}}, "gives the golden batch scores that are off"),
+    ],
+)
+def test_wrong_manifest_is_refused(copy, changes, error):
+    """Each is told in the words of the manifest."""
+    change_manifest(copy, **changes)
+
+    assert error in refused(copy)
+
+
+def test_manifest_that_is_no_json(copy):
+    """A truncated copy is refused."""
+    (copy / "manifest.json").write_text('{"schema": ')
+
+    assert "manifest.json: " in refused(copy)
+
+
+def test_ensemble_is_written_and_read_back(copy):
+    """An ensemble's layers go under members.<m>., and its score is the mean of the members'."""
+    manifest = parse_manifest((copy / "manifest.json").read_bytes())
+    built = network(members=3)
+    write_weights(copy, weights_content(built))
+    change_manifest(copy, layers=[7, 10, 4, 1])
+    rows = np.array(manifest.golden.rows)
+    from detector.model.engines import build_engine
+
+    read = load_model(copy).network
+
+    assert len(read.members) == 3
+    assert np.array_equal(build_engine("numpy", read).score(rows), build_engine("numpy", built).score(rows))
+
+
+def test_version_is_written_whole_or_not_at_all(models, model, tmp_path):
+    """A reader never sees a half-written version, and an existing one is never overwritten."""
+    manifest = load_model(model).manifest
+    written = save_model(tmp_path, manifest, {"weights.safetensors": b"x"})
+
+    assert sorted(file.name for file in written.iterdir()) == ["manifest.json", "weights.safetensors"]
+    with pytest.raises(ModelError, match="could not be written"):
+        save_model(tmp_path, manifest, {"weights.safetensors": b"y"})
+    assert (written / "weights.safetensors").read_bytes() == b"x"
+    assert [entry.name for entry in tmp_path.iterdir()] == [manifest.version]
+
+
+def test_current_moves_from_one_version_to_the_next(tmp_path):
+    """`models/current` is a relative link, so the folder can be moved and mounted elsewhere."""
+    for version in ("1", "2"):
+        (tmp_path / version).mkdir()
+        current = make_current(tmp_path / version)
+
+        assert str(current.readlink()) == version
+
+
+def test_verify_and_describe(model, copy):
+    """`model show` names what matters; `model verify` lists what it checked, and fails on a broken folder."""
+    shown = "\n".join(describe(load_model(model).manifest))
+    assert "7 → 10 → 1" in shown
+    assert "beth-train-head12500.csv" in shown
+
+    assert [ok for ok, _ in verify(model)] == [True] * 4
+    change_manifest(copy, threshold=2)
+    assert [ok for ok, _ in verify(copy)] == [False]
