@@ -170,7 +170,7 @@ class Metrics:
         prometheus_client.PlatformCollector(registry=registry)
         prometheus_client.GCCollector(registry=registry)
 
-    def value(self, name: str, **labels: Any) -> float:
+    def value(self, name: str, /, **labels: Any) -> float:
         """The present value of a sample; KeyError when there is none."""
         found = self.registry.get_sample_value(name, {key: str(value) for key, value in labels.items()})
         if found is None:

@@ -117,11 +117,12 @@ def _split_override(text: str) -> tuple[str, str]:
 
 def _from_variables(nested: Mapping[str, Any], names: Mapping[str, Any]) -> Flat:
     """Values as pydantic-settings parsed them, and every name with our prefix that it passed over as unknown."""
-    flat = _flatten(nested)
-    for name, value in names.items():
-        if value and name.upper().startswith(PREFIX) and name.upper() not in _NOT_SETTINGS:
-            flat.setdefault(name[len(PREFIX) :].lower().replace("__", "."), None)
-    return flat
+    ours = {
+        name[len(PREFIX) :].lower().replace("__", "."): None
+        for name, value in names.items()
+        if value and name.upper().startswith(PREFIX) and name.upper() not in _NOT_SETTINGS
+    }
+    return ours | {name: value for name, value in _flatten(nested).items() if name in ours}
 
 
 def _from_toml(path: Path) -> Flat:

@@ -2,7 +2,8 @@
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -106,7 +107,8 @@ class Daemon:
     def _serve(self, scorer: Scorer, source: Source, sink: Sink) -> None:
         delivery = AtLeastOnce(source, sink, self._reporter, self._alive)
         try:
-            self._loop(scorer, source, delivery)
+            with _collected_by_hand():
+                self._loop(scorer, source, delivery)
         except DeliveryAbandoned:
             _log.warning("stopped before the last batch was delivered; it is not committed and will be read again")
         finally:
@@ -120,7 +122,6 @@ class Daemon:
         step = BatchStep(self._settings.kafka, scorer, DeadLetterLimits(self._settings.dead_letter))
         limits = self._settings.batch
         next_lag = next_gc = time.monotonic()
-        _collect_by_hand()
         while not self._stop:
             # Nothing here keeps the batch: its memory is free, and still in the caches, when the next one is read.
             self._finish(source.poll(limits.max_records, limits.max_wait_ms / 1000, _IDLE_S), step, delivery)
@@ -171,7 +172,8 @@ class Daemon:
             raise _StoppedWhileWaiting
 
 
-def _collect_by_hand() -> None:
+@contextmanager
+def _collected_by_hand() -> Iterator[None]:
     """Take garbage collection out of the batches.
 
     The loop's records and events are freed by their reference counts; automatic collections only walk over them. What
@@ -180,3 +182,8 @@ def _collect_by_hand() -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()

@@ -1,0 +1,181 @@
+"""Settings: where they come from, and what is said when they are wrong."""
+
+import os
+
+import pytest
+from typer.testing import CliRunner
+
+from detector.errors import UsageError
+from detector.settings import Settings, split_address
+from detector.settings_sources import load_settings, render_settings, setting_fields, variable
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_precedence_is_command_line_environment_dotenv_secrets_toml_default(tmp_path, monkeypatch):
+    """Each source overrides those behind it, and the origin is remembered."""
+    name = "kafka.group_id"
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    monkeypatch.setenv("DETECTOR_SECRETS_DIR", str(secrets))
+    config = tmp_path / "detector.toml"
+    seen = []
+
+    def look(overrides=()):
+        loaded = load_settings(config if config.exists() else None, overrides)
+        seen.append((loaded.settings.kafka.group_id, loaded.origins.get(name, "default")))
+
+    look()
+    config.write_text('[kafka]\ngroup_id = "toml"\n')
+    look()
+    (secrets / "detector_kafka__group_id").write_text("secret")
+    look()
+    (tmp_path / ".env").write_text("DETECTOR_KAFKA__GROUP_ID=dotenv\nOTHER=1\n")
+    look()
+    monkeypatch.setenv("DETECTOR_KAFKA__GROUP_ID", "environment")
+    look()
+    look(["kafka.group_id=command"])
+
+    assert seen == [
+        ("detector", "default"),
+        ("toml", str(config)),
+        ("secret", f"secrets in {secrets}"),
+        ("dotenv", ".env"),
+        ("environment", "environment"),
+        ("command", "command line"),
+    ]
+
+
+def test_config_file_from_the_environment(tmp_path, monkeypatch):
+    """Containers set DETECTOR_CONFIG instead of an argument."""
+    (tmp_path / "d.toml").write_text("[batch]\nmax_records = 7\n")
+    monkeypatch.setenv("DETECTOR_CONFIG", str(tmp_path / "d.toml"))
+
+    assert load_settings().settings.batch.max_records == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("DETECTOR_KAFKA__GRUOP_ID", "x", r"unknown setting kafka.gruop_id .*from environment.* did you mean kafka.group_id \(DETECTOR_KAFKA__GROUP_ID\)"),
+        ("DETECTOR_KAFKAA__GROUP_ID", "x", "did you mean kafka.group_id"),
+        ("DETECTOR_NONSENSE", "x", r"unknown setting nonsense \(DETECTOR_NONSENSE, from environment\)"),
+        ("DETECTOR_MODEL__THRESHOLD", "1.5", r"DETECTOR_MODEL__THRESHOLD=1.5 \(from environment\): Input should be less than or equal to 1"),
+        ("DETECTOR_MODEL__THRESHOLD", "-0.1", "greater than or equal to 0"),
+        ("DETECTOR_MODEL__THRESHOLD", "nan", "DETECTOR_MODEL__THRESHOLD=nan"),
+        ("DETECTOR_MODEL__ENGINE", "jax", "'torch' or 'numpy'"),
+        ("DETECTOR_BATCH__MAX_RECORDS", "0", "greater than 0"),
+        ("DETECTOR_BATCH__MAX_RECORDS", "many", "valid integer"),
+        ("DETECTOR_HTTP__PORT", "70000", "less than or equal to 65535"),
+        ("DETECTOR_KAFKA__BOOTSTRAP_SERVERS", "a:b", "'a:b' is not HOST:PORT"),
+        ("DETECTOR_KAFKA__BOOTSTRAP_SERVERS", "a:1,,b:2", "'' is not HOST:PORT"),
+        ("DETECTOR_DELIVERY__GUARANTEE", "at-most-once", "'at-least-once' or 'exactly-once'"),
+    ],
+)  # fmt: skip
+def test_wrong_setting_is_one_line_with_value_and_origin(monkeypatch, name, value, error):
+    """Found before anything starts, with what to change and where."""
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(UsageError, match=error) as caught:
+        load_settings()
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_names_in_files_are_refused_too(tmp_path, monkeypatch):
+    """A typing error in .env or TOML would otherwise be a default in production."""
+    (tmp_path / ".env").write_text("DETECTOR_BATCH__MAX_RECORD=5\n")
+    with pytest.raises(UsageError, match=r"from .env\); did you mean batch.max_records"):
+        load_settings()
+    (tmp_path / ".env").unlink()
+    (tmp_path / "d.toml").write_text("[batch]\nmax_wait = 5\n")
+    with pytest.raises(UsageError, match=r"d.toml\); did you mean batch.max_wait_ms"):
+        load_settings(tmp_path / "d.toml")
+
+
+@pytest.mark.parametrize("text", ["not toml", "[kafka"])
+def test_broken_toml_is_one_line(tmp_path, text):
+    """The parser's position is in the line."""
+    (tmp_path / "d.toml").write_text(text)
+
+    with pytest.raises(UsageError, match=r"d.toml: cannot be read as TOML: Expected"):
+        load_settings(tmp_path / "d.toml")
+
+
+def test_missing_files_are_named(tmp_path, monkeypatch):
+    """A path that is not there is a mistake, not a default."""
+    with pytest.raises(UsageError, match="nowhere.toml: no such settings file"):
+        load_settings(tmp_path / "nowhere.toml")
+    monkeypatch.setenv("DETECTOR_SECRETS_DIR", "nowhere")
+    with pytest.raises(UsageError, match="DETECTOR_SECRETS_DIR: nowhere is not a folder"):
+        load_settings()
+    monkeypatch.delenv("DETECTOR_SECRETS_DIR")
+    with pytest.raises(UsageError, match=r"--set nonsense: want group.name=value"):
+        load_settings(overrides=["nonsense"])
+
+
+def test_empty_variable_is_unset(monkeypatch):
+    """Compose files hand on what their user left out as empty strings."""
+    monkeypatch.setenv("DETECTOR_KAFKA__INSTANCE_ID", "")
+
+    assert load_settings().settings.kafka.instance_id is None
+
+
+def test_secrets_are_never_shown(monkeypatch, tmp_path):
+    """Neither in `config` nor in an error."""
+    monkeypatch.setenv("DETECTOR_KAFKA__SASL_PLAIN_PASSWORD", "hunter2")
+    loaded = load_settings()
+    shown = "\n".join(render_settings(loaded))
+
+    assert "# sasl_plain_password = ********  # environment" in shown
+    assert "hunter2" not in shown + repr(loaded.settings) + str(loaded)
+    assert loaded.settings.kafka.sasl_plain_password.get_secret_value() == "hunter2"
+
+
+def test_config_output_can_be_used_as_config(tmp_path, monkeypatch):
+    """`detector config > detector.toml` keeps what is in effect."""
+    monkeypatch.setenv("DETECTOR_BATCH__MAX_RECORDS", "123")
+    monkeypatch.setenv("DETECTOR_MODEL__THRESHOLD", "0.25")
+    before = load_settings()
+    (tmp_path / "d.toml").write_text("\n".join(render_settings(before)))
+    for name in [name for name in os.environ if name.startswith("DETECTOR_")]:
+        monkeypatch.delenv(name)
+
+    assert load_settings(tmp_path / "d.toml").settings == before.settings
+
+
+def test_every_setting_has_one_line_of_help():
+    """The reference is made of these lines."""
+    for name, field in setting_fields().items():
+        assert field.description, name
+        assert "\n" not in field.description
+        assert variable(name).startswith("DETECTOR_")
+
+
+def test_settings_read_nothing_by_themselves(monkeypatch):
+    """Tests and embedders get the defaults, whatever is in the environment."""
+    monkeypatch.setenv("DETECTOR_KAFKA__GROUP_ID", "x")
+
+    assert Settings().kafka.group_id == "detector"
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("h:1", ("h", 1)), ("h", ("h", 9092)), ("[::1]:5", ("::1", 5)), ("[::1]", ("::1", 9092)), (" h:1 ", ("h", 1))],
+)
+def test_addresses(text, address):
+    """All the forms that Kafka's own clients take."""
+    assert split_address(text) == address
+
+
+def test_help_lists_the_verbs():
+    """A newcomer's first command."""
+    from detector.cli import app
+
+    shown = CliRunner().invoke(app, ["--help"]).output
+
+    for verb in ("run", "check", "config", "replay", "score", "demo", "broker", "model"):
+        assert verb in shown
