@@ -1,0 +1,1 @@
+"""Measurements of the service, against what it is built on."""

@@ -86,7 +86,9 @@ class RunningDetector:
 
         def look() -> dict[str, Any] | None:
             found = self.logged(text)
-            assert found or self.process.poll() is None, f"ended instead of saying {text!r}: {self.log_file.read_text()}"
+            assert found or self.process.poll() is None, (
+                f"ended instead of saying {text!r}: {self.log_file.read_text()}"
+            )
             return found
 
         return wait_until(look, f"log line {text!r}; log: {self.log_file}", timeout_s)

@@ -99,7 +99,10 @@ def _parse_checked(value: bytes | None) -> Event:
 
 
 def _all_ascii(values: Sequence[bytes | None]) -> bool:
-    return None not in values and all(map(bytes.isascii, cast("Sequence[bytes]", values)))
+    try:
+        return all(map(bytes.isascii, cast("Sequence[bytes]", values)))
+    except TypeError:  # a tombstone among them
+        return False
 
 
 def _matrix(events: list[Event]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int8]]:

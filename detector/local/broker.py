@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import shutil
 import socket
 import subprocess
 import time
@@ -72,15 +73,15 @@ class EmbeddedBroker:
         self._port = _free_port(self._port)
         self._data_dir = self._data_dir or Path(mkdtemp(prefix="detector-broker-"))
         self._lock = _lock(self._data_dir)
-        config = self._write_config()
-        self._format(java, config)
-        self._process = GuardedProcess(
-            [*java[:1], *_HEAP, *_logging(), *java[1:], "kafka.Kafka", str(config)],
-            log_file=self.log_file,
-            remove_at_end=self.data_dir if self._owns_data else None,
-            keep_open=[self._lock],  # the folder stays locked until the broker itself is gone
-        )
         try:
+            config = self._write_config()
+            self._format(java, config)
+            self._process = GuardedProcess(
+                [*java[:1], *_HEAP, *_logging(), *java[1:], "kafka.Kafka", str(config)],
+                log_file=self.log_file,
+                remove_at_end=self.data_dir if self._owns_data else None,
+                keep_open=[self._lock],  # the folder stays locked until the broker itself is gone
+            )
             self._wait_until_started(self._process)
         except BaseException:
             self.stop()
@@ -91,6 +92,8 @@ class EmbeddedBroker:
         """Stop the broker and wait until it has gone."""
         if self._process is not None:
             self._process.stop(_STOP_TIMEOUT_S)
+        elif self._owns_data and self._data_dir is not None:
+            shutil.rmtree(self._data_dir, ignore_errors=True)  # it never came to the guard, which removes it otherwise
         if self._lock is not None:
             self._lock.close()
 
@@ -151,7 +154,7 @@ class EmbeddedBroker:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while _STARTED not in process.log():
             if not process.is_running():
-                raise DetectorError(f"Apache Kafka ended while starting; the end of its log:\n{process.log_tail()}")
+                raise DetectorError(f"Apache Kafka ended while starting; its log ends:\n{process.log_tail()}")
             if time.monotonic() > deadline:
                 raise DetectorError(
                     f"Apache Kafka did not start within {_START_TIMEOUT_S:g} s; its log ends:\n{process.log_tail()}"

@@ -7,6 +7,7 @@ imported, so that it costs a few megabytes and milliseconds.
 
 import contextlib
 import ctypes
+import os
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,8 @@ def _die_with_guard() -> None:
 
 
 def _stop_at_end_of_input(child: subprocess.Popen[bytes]) -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # not sys.stdin: a thread that waits in it cannot be left at the end of the interpreter
+        pass
     child.terminate()
     try:
         child.wait(_GRACE_S)

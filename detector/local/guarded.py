@@ -28,8 +28,8 @@ class GuardedProcess:
         remove_at_end: Path | None = None,
         keep_open: Sequence[IO[str]] = (),
     ) -> None:
-        self.log_file = log_file
         with log_file.open("wb") as log:
+            self._log = log_file.open("rb")  # still readable once the guard has removed the folder
             self._process = subprocess.Popen(
                 [sys.executable, "-S", "-E", guard.__file__, str(remove_at_end or ""), *command],
                 stdin=subprocess.PIPE,
@@ -52,11 +52,16 @@ class GuardedProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
+        finally:
+            self._log.close()
 
     def log(self) -> str:
         """What the command has said so far."""
-        return self.log_file.read_text(errors="replace")
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")
 
     def log_tail(self) -> str:
-        """The last lines of it."""
-        return "\n".join(self.log().splitlines()[-_LOG_LINES_SHOWN:])
+        """The last lines of it, and of those only the ones that are more than information, when there are any."""
+        lines = self.log().splitlines()
+        important = [line for line in lines if " INFO " not in line and '"level": "info"' not in line]
+        return "\n".join((important or lines)[-_LOG_LINES_SHOWN:])

@@ -18,6 +18,8 @@ from detector.stream.kafka_options import bootstrap_servers, producer_options
 from detector.stream.readiness import how_to_create, unreachable
 
 _FLUSH_TIMEOUT_S = 60.0
+_TELL_EVERY = 256
+_AHEAD = 20_000
 _NAP_S = 0.002
 """The least pause worth making: below it the producer is let run ahead."""
 
@@ -77,8 +79,10 @@ def replay(
             key = host.encode() if host else None
             producer.send(kafka.events_topic, msgspec.json.encode(row.event), key).add_errback(refused.append)
             number += 1
-            if number % 256 == 0:
+            if number % _TELL_EVERY == 0:
                 on_event(number)
+            if number % _AHEAD == 0:
+                producer.flush(timeout=_FLUSH_TIMEOUT_S)  # the library would buffer without a bound
         producer.flush(timeout=_FLUSH_TIMEOUT_S)
         on_event(number)
     except kafka_errors.KafkaError as error:
@@ -105,7 +109,7 @@ def _producer(kafka: KafkaSettings) -> Any:
         raise DetectorError(f"no broker can be reached: {reason}")
     try:
         # A longer linger than the daemon's: here every event is its own send, and full batches are what counts.
-        producer = KafkaProducer(**producer_options(kafka) | {"linger_ms": 20, "max_block_ms": 10_000})
+        producer = KafkaProducer(**producer_options(kafka) | {"linger_ms": 20, "max_block_ms": 3_000})
     except kafka_errors.KafkaError as error:
         raise DetectorError(f"{kafka.bootstrap_servers}: {explain(error)}") from error
     try:

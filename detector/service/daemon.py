@@ -107,7 +107,7 @@ class Daemon:
     def _serve(self, scorer: Scorer, source: Source, sink: Sink) -> None:
         delivery = AtLeastOnce(source, sink, self._reporter, self._alive)
         try:
-            with _collected_by_hand():
+            with collected_by_hand():
                 self._loop(scorer, source, delivery)
         except DeliveryAbandoned:
             _log.warning("stopped before the last batch was delivered; it is not committed and will be read again")
@@ -173,7 +173,7 @@ class Daemon:
 
 
 @contextmanager
-def _collected_by_hand() -> Iterator[None]:
+def collected_by_hand() -> Iterator[None]:
     """Take garbage collection out of the batches.
 
     The loop's records and events are freed by their reference counts; automatic collections only walk over them. What

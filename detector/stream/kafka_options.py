@@ -39,6 +39,9 @@ def consumer_options(kafka: KafkaSettings) -> dict[str, Any]:
         "enable_auto_commit": False,  # a commit follows the acknowledgements, never a clock
         "auto_offset_reset": "none",  # the source resets by itself, so that it can count and tell
         "isolation_level": "read_committed",  # aborted transactions are no events
+        # The library's 45 s is how long a killed instance's partitions would lie still; its heartbeats (3 s) come from
+        # a thread of their own, so a busy loop does not miss them.
+        "session_timeout_ms": 10_000,
         "metadata_max_age_ms": 30_000,  # new partitions are read after this at the latest; the default is 5 minutes
         "partition_assignment_strategy": [CooperativeStickyAssignor],  # a rebalance stops only what moves
         "metrics_enabled": False,  # the service has its own; these cost on every fetch
@@ -51,7 +54,7 @@ def producer_options(kafka: KafkaSettings) -> dict[str, Any]:
         **connection_options(kafka),
         "max_request_size": kafka.max_record_bytes + _ENVELOPE_BYTES,
         "batch_size": 256 * 1024,
-        "linger_ms": 200,  # a batch's outputs go out together, at the flush that follows; this is only the fallback
+        "linger_ms": 200,  # a batch's outputs go out together, at the flush that follows; this is the fallback
         "max_block_ms": 1_000,  # a send blocks this long at most, when the topic has gone
         "metrics_enabled": False,
     }

@@ -41,8 +41,8 @@ class KafkaPythonSource:
         self._paused = False
         self._open: dict[TopicPartition, list[Record]] = {}
         self._consumer = KafkaConsumer(**consumer_options(kafka))
-        # Before subscribing: a member that is elected leader while it knows nothing of the topic assigns no partition to
-        # anybody, and nothing corrects it until the metadata expires.
+        # Before subscribing: a member that is elected leader while it knows nothing of the topic assigns no partition
+        # to anybody, and nothing corrects it until the metadata expires.
         self._consumer.partitions_for_topic(kafka.events_topic)
         self._consumer.subscribe([kafka.events_topic], listener=_Rebalances(self))
 

@@ -12,7 +12,9 @@ from detector.alerts.severity import severity
 from detector.stream.memory import MemoryRecord
 from tests.helpers import event
 
-RECORD = MemoryRecord("process-events", 3, 42, 1_700_000_000_000, b"k", event(args="ä", hostName="h"), [("trace", b"1")])
+RECORD = MemoryRecord(
+    "process-events", 3, 42, 1_700_000_000_000, b"k", event(args="ä", hostName="h"), [("trace", b"1")]
+)
 
 
 def test_alert_has_the_form_of_the_contract():

@@ -52,7 +52,11 @@ def test_scores_equal_an_independent_computation_on_every_real_row(name, model, 
         torch.nn.Linear(7, 10), torch.nn.ReLU(), torch.nn.Linear(10, 1), torch.nn.Sigmoid()
     )
     torch_model.load_state_dict(
-        {f"{2 * i}.{part}": torch.from_numpy(tensors[f"layers.{i}.{part}"]) for i in (0, 1) for part in ("weight", "bias")}
+        {
+            f"{2 * i}.{part}": torch.from_numpy(tensors[f"layers.{i}.{part}"])
+            for i in (0, 1)
+            for part in ("weight", "bias")
+        }
     )
     with torch.inference_mode():
         inputs = torch.from_numpy(scaler.transform(real_rows).astype(np.float32))
@@ -102,11 +106,11 @@ def test_signed_log1p_keeps_sign_and_order():
 def test_features_in_another_order():
     """A model may list its features in another order than the events have them."""
     forward = network()
-    turned = [
-        [Layer(np.ascontiguousarray(m[0].weight[:, ::-1]), m[0].bias), *m[1:]] for m in forward.members
-    ]
+    turned = [[Layer(np.ascontiguousarray(m[0].weight[:, ::-1]), m[0].bias), *m[1:]] for m in forward.members]
     backward = Network([6, 5, 4, 3, 2, 1, 0], forward.transforms, forward.mean[::-1], forward.scale[::-1], turned)
     rows = np.random.default_rng(1).normal(size=(50, 7))
 
     for name in ("torch", "numpy"):
-        assert build_engine(name, forward).score(rows) == pytest.approx(build_engine(name, backward).score(rows), abs=TOLERANCE)
+        assert build_engine(name, forward).score(rows) == pytest.approx(
+            build_engine(name, backward).score(rows), abs=TOLERANCE
+        )

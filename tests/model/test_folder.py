@@ -127,7 +127,10 @@ def test_wrong_tensors_are_refused(copy, tensors, error):
         ({"threshold": 1.5}, "threshold 1.5 is not in [0, 1]"),
         ({"threshold": "high"}, "Expected `float`"),
         ({"golden": {"rows": [], "scores": []}}, "golden batch"),
-        ({"golden": {"rows": [[0, 0, 0, 0, 0, 0, 0]], "scores": [0.123]}}, "gives the golden batch scores that are off"),
+        (
+            {"golden": {"rows": [[0, 0, 0, 0, 0, 0, 0]], "scores": [0.123]}},
+            "gives the golden batch scores that are off",
+        ),
     ],
 )
 def test_wrong_manifest_is_refused(copy, changes, error):

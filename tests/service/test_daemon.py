@@ -51,7 +51,9 @@ def run_to_the_end(topics: MemoryTopics, chosen: Settings) -> Daemon:
 
 def fill(topics, values, keys=None):
     for number, value in enumerate(values):
-        topics.append(OutgoingRecord(KAFKA.events_topic, keys[number] if keys else None, value, [("n", b"%d" % number)]))
+        topics.append(
+            OutgoingRecord(KAFKA.events_topic, keys[number] if keys else None, value, [("n", b"%d" % number)])
+        )
 
 
 def test_every_record_is_scored_or_dead_lettered(model, scorer):
@@ -59,7 +61,14 @@ def test_every_record_is_scored_or_dead_lettered(model, scorer):
     rows = [json.dumps(row.event).encode() for row in read_rows(SAMPLE)][:3000]
     bad = [value for value, _ in BAD.values()]
     topics = MemoryTopics(partitions=3)
-    fill(topics, [value for number, row in enumerate(rows) for value in ([row, bad[number % len(bad)]] if number % 9 == 0 else [row])])
+    fill(
+        topics,
+        [
+            value
+            for number, row in enumerate(rows)
+            for value in ([row, bad[number % len(bad)]] if number % 9 == 0 else [row])
+        ],
+    )
 
     daemon = run_to_the_end(topics, settings(model, batch=BatchSettings(max_records=500)))
 

@@ -104,7 +104,11 @@ def test_histogram_counts_like_prometheus_own(metrics):
     for value in values:
         reference.observe(value)
 
-    for name, labels in (("h_count", {}), ("h_sum", {}), *(("h_bucket", {"le": le}) for le in ("0.1", "0.5", "1.0", "+Inf"))):
+    for name, labels in (
+        ("h_count", {}),
+        ("h_sum", {}),
+        *(("h_bucket", {"le": le}) for le in ("0.1", "0.5", "1.0", "+Inf")),
+    ):
         ours, theirs = (registry.get_sample_value(name, labels) for registry in registries)
         assert ours == pytest.approx(theirs), name
 
@@ -137,6 +141,8 @@ def test_taken_port_is_one_line(metrics, health):
     """Two daemons on one host: the second says what to set."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(DetectorError, match=rf"cannot listen on 127.0.0.1:{port}: .* set DETECTOR_HTTP__PORT") as caught:
+        with pytest.raises(
+            DetectorError, match=rf"cannot listen on 127.0.0.1:{port}: .* set DETECTOR_HTTP__PORT"
+        ) as caught:
             HttpServer("127.0.0.1", port, metrics.registry, health)
     assert caught.value.exit_code == 1

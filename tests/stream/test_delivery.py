@@ -145,7 +145,9 @@ def test_final_refusal_stops_with_the_topic_and_what_to_do(source):
     sink = ScriptedSink(Script(refusals=[Refusal(ONE, "MessageSizeTooLargeError", final=True)]))
     deliver, *_ = at_least_once(source, sink)
 
-    with pytest.raises(StreamError, match=r"topic alerts refuses a record of 1 bytes: MessageSizeTooLarge.*max.message.bytes"):
+    with pytest.raises(
+        StreamError, match=r"topic alerts refuses a record of 1 bytes: MessageSizeTooLarge.*max.message.bytes"
+    ):
         deliver.deliver([ONE], never)
 
 

@@ -62,7 +62,7 @@ def test_retention_past_the_committed_position_is_told_and_reading_goes_on(kafka
 
 
 def test_new_group_starts_where_the_settings_say(kafka, sink):
-    """earliest reads the past, latest does not, fail refuses to guess."""
+    """Earliest reads the past, latest does not, fail refuses to guess."""
     fill(sink, kafka, 3)
 
     earliest = KafkaPythonSource(kafka.model_copy(update={"group_id": f"{kafka.group_id}-e"}), Heard())
@@ -127,7 +127,7 @@ def test_missing_topic_refuses_without_being_created(kafka, sink):
 def test_opening_waits_for_brokers_and_topics_and_says_which(kafka):
     """Both can come later than the service; it tells what it waits for and how to create it."""
 
-    class Enough(Exception):
+    class EnoughError(Exception):
         pass
 
     reasons: list[str] = []
@@ -135,14 +135,14 @@ def test_opening_waits_for_brokers_and_topics_and_says_which(kafka):
     def wait(reason: str) -> None:
         reasons.append(reason)
         if len(reasons) > 1:
-            raise Enough
+            raise EnoughError
 
-    with pytest.raises(Enough):
+    with pytest.raises(EnoughError):
         open_stream(kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1"}), Heard(), wait)
     assert reasons[0] == "no broker can be reached: 127.0.0.1:1: Connection refused"
 
     reasons.clear()
-    with pytest.raises(Enough):
+    with pytest.raises(EnoughError):
         open_stream(kafka.model_copy(update={"alerts_topic": "nowhere"}), Heard(), wait)
     assert "missing topics: nowhere: create them: kafka-topics.sh" in reasons[0]
 

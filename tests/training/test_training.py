@@ -97,7 +97,11 @@ def test_command_writes_a_version_and_makes_it_current(tmp_path):
     current = tmp_path / "models" / CURRENT
     version = current.resolve()
     assert current.is_symlink()
-    assert sorted(file.name for file in version.iterdir()) == ["manifest.json", "training-loss.png", "weights.safetensors"]
+    assert sorted(file.name for file in version.iterdir()) == [
+        "manifest.json",
+        "training-loss.png",
+        "weights.safetensors",
+    ]
     assert (version / "training-loss.png").read_bytes().startswith(b"\x89PNG")
     Scorer.load(ModelSettings(path=current))
     manifest = json.loads((version / "manifest.json").read_text())
@@ -155,7 +159,10 @@ def test_single_file_is_split_with_both_labels_in_every_part():
         ({"one.csv": rows(9, 9)}, "every one of its 9 rows is suspicious"),
         ({"one.csv": HEADER + "\n"}, "one.csv: no rows"),
         ({"one.csv": rows(5, 1)}, "too few rows to split"),
-        ({"one.csv": rows(9, 3).replace(",2,0,1", ",2,x,1", 1)}, r"one.csv:2: column returnValue: 'x' is not an integer"),
+        (
+            {"one.csv": rows(9, 3).replace(",2,0,1", ",2,x,1", 1)},
+            r"one.csv:2: column returnValue: 'x' is not an integer",
+        ),
         ({"one.csv": "a,b\n"}, "missing columns"),
     ],
 )
@@ -180,7 +187,10 @@ def test_constant_feature_does_no_harm(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "error"),
-    [(["nowhere"], "detector: nowhere: no such file or folder"), ([SAMPLE, "--recipe", "best"], "'best' is not one of")],
+    [
+        (["nowhere"], "detector: nowhere: no such file or folder"),
+        ([SAMPLE, "--recipe", "best"], "'best' is not one of"),
+    ],
 )
 def test_wrong_usage_is_exit_2(arguments, error):
     """Scripts can tell wrong usage from a missed target."""

@@ -1,0 +1,350 @@
+"""The real command line as processes, on the real broker."""
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from detector.events.csv_rows import read_rows
+from detector.local.demo import SAMPLE
+from detector.local.ledger import reconcile
+from detector.local.topics import create_topics, read_topic
+from detector.records import OutgoingRecord
+from detector.stream.kafka_python import KafkaPythonSink
+from tests.events.test_decode import BAD, GOOD_ONES
+from tests.helpers import (
+    FULL_ROWS,
+    detector,
+    event,
+    group_progress,
+    kafka_options,
+    running_detector,
+    wait_until,
+)
+from tests.training.test_training import train_command
+
+
+@pytest.fixture
+def options(kafka, model):
+    return [*kafka_options(kafka), "--set", f"model.path={model}"]
+
+
+def wait_until_done(kafka, timeout_s=60):
+    """Every record of the events topic is committed."""
+    with group_progress(kafka) as progress:
+        wait_until(lambda: progress.behind() == 0, "the end of the events topic", timeout_s)
+        return progress.committed()
+
+
+def ledger_of(kafka, scorer):
+    topics = kafka.events_topic, kafka.alerts_topic, kafka.dead_letter_topic
+    committed = wait_until_done(kafka)
+    return reconcile(*(read_topic(kafka, topic) for topic in topics), committed, scorer)
+
+
+def test_train_run_replay_and_alerts_equal_the_offline_scores(kafka, tmp_path):
+    """The whole way, with the README's commands: alert by alert, offset by offset, what `score` says of the file."""
+    assert train_command(SAMPLE, "--output", tmp_path / "models").returncode == 0
+    options = [*kafka_options(kafka), "--set", f"model.path={tmp_path / 'models' / 'current'}"]
+    scores_file = tmp_path / "scores.csv"
+    scored = detector(*options, "score", SAMPLE, "--output", scores_file)
+    assert scored.returncode == 0, scored.stderr
+    for measure in ("accuracy", "precision", "recall", "f1", "auroc", "average precision"):
+        assert measure in scored.stdout
+    with running_detector(options, tmp_path / "log") as daemon:
+        daemon.wait_for_log("partitions assigned")
+        replayed = detector(*options, "replay", SAMPLE)
+        assert replayed.returncode == 0, replayed.stderr
+        assert "replayed 12500 events" in replayed.stdout
+        wait_until_done(kafka)
+        assert daemon.metric("detector_records_scored_total") == 12_500
+        assert daemon.metric("detector_lag_records") == 0
+        alerts_counted = daemon.metric("detector_alerts_total")
+        assert daemon.stop(signal.SIGTERM) == 0
+
+    with scores_file.open() as file:
+        scores = [(int(row["row"]), float(row["score"]), int(row["suspicious"])) for row in csv.DictReader(file)]
+    assert [row for row, _, _ in scores] == list(range(12_500))
+    # Replay keeps the order of the file within a partition, so equal events can be told apart by their place.
+    rows = [row.event for row in read_rows(SAMPLE)]
+    expected = {}
+    for (number, score, suspicious), row in zip(scores, rows, strict=True):
+        expected.setdefault(json.dumps(row, sort_keys=True), []).append((number, score, suspicious))
+    alerts = {}
+    for record in read_topic(kafka, kafka.alerts_topic):
+        alert = json.loads(record.value)
+        alerts[alert["source"]["partition"], alert["source"]["offset"]] = alert
+    seen = 0
+    for record in read_topic(kafka, kafka.events_topic):
+        fields = json.loads(record.value)
+        _, score, suspicious = expected[json.dumps(fields, sort_keys=True)].pop()
+        alert = alerts.pop((record.partition, record.offset), None)
+        assert (alert is not None) == bool(suspicious)
+        if alert:
+            assert abs(alert["score"] - score) <= 1e-6
+            assert alert["event"] == fields
+            assert alert["source"]["timestamp_ms"] == record.timestamp
+        seen += 1
+    assert seen == 12_500
+    assert alerts == {}
+    assert alerts_counted == sum(suspicious for _, _, suspicious in scores)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_restart_in_the_middle_of_a_replay_loses_nothing(kafka, options, scorer, tmp_path, number):
+    """Stopped or killed while events come in: the next one goes on, and the books are complete."""
+    replaying = threading.Thread(target=detector, args=(*options, "replay", SAMPLE, "--rate", "6000"))
+    with running_detector(options, tmp_path / "first") as daemon:
+        daemon.wait_for_log("partitions assigned")
+        replaying.start()
+        wait_until(lambda: daemon.metric("detector_records_scored_total") > 1000, "the first thousand")
+        code = daemon.stop(number)
+        assert code == (0 if number == signal.SIGTERM else -signal.SIGKILL)
+    with running_detector(options, tmp_path / "second"):
+        replaying.join()
+        ledger = ledger_of(kafka, scorer)
+
+    assert ledger.events == ledger.scored == 12_500
+    assert (ledger.lost, ledger.unexpected) == (0, 0)
+    if number == signal.SIGTERM:
+        assert ledger.duplicates == 0
+
+
+def test_bad_records_each_become_one_dead_letter_with_the_right_reason(kafka, options, scorer, tmp_path):
+    """Every kind of bad record on the real broker, among good ones: none stops or slows the rest, nothing is lost."""
+    sink = KafkaPythonSink(kafka)
+    headers = [("trace", b"1")]
+    values = [value for value, _ in BAD.values()]
+    records = [OutgoingRecord(kafka.events_topic, b"k", value, headers) for value in values]
+    records += [OutgoingRecord(kafka.events_topic, b"g", value, []) for value in GOOD_ONES.values()]
+    records += [OutgoingRecord(kafka.events_topic, None, None, [])]
+    big = event(args="x" * 5_000_000)
+    records += [OutgoingRecord(kafka.events_topic, b"big", big, [])]
+    assert sink.send(records).wait(60)
+    sink.close(5)
+
+    with running_detector([*options, "--set", "model.threshold=0"], tmp_path / "log") as daemon:
+        wait_until_done(kafka)
+        assert daemon.metric("detector_records_dead_lettered_total") == len(values) + 1
+        assert daemon.stop(signal.SIGINT) == 0
+        assert "Traceback" not in daemon.log_file.read_text()
+
+    sent = {r.offset: r for r in read_topic(kafka, kafka.events_topic) if r.key == b"k"}
+    reasons = [reason for _, reason in BAD.values()]
+    letters = read_topic(kafka, kafka.dead_letter_topic)
+    for letter in (letter for letter in letters if letter.key == b"k"):
+        found = dict(letter.headers)
+        source = sent.pop(int(found["source-offset"]))
+        assert letter.value == source.value
+        assert letter.headers[0] == headers[0]
+        assert found["dead-letter-reason"].decode() == reasons[values.index(letter.value)]
+    assert sent == {}
+    assert len(letters) == len(values) + 1
+    # parse_int: one of the good ones carries an integer of 5,001 digits, which Python reads only as text
+    alerts = [json.loads(record.value, parse_int=str) for record in read_topic(kafka, kafka.alerts_topic)]
+    assert len(alerts) == len(GOOD_ONES) + 1
+    assert json.loads(big, parse_int=str) in [alert["event"] for alert in alerts]
+
+
+def test_waits_for_the_broker_and_the_topics_and_then_works(model, tmp_path, broker, scorer):
+    """Started first, before Kafka and before its topics: it says what it waits for, and goes on by itself."""
+    from detector.local.broker import EmbeddedBroker
+    from detector.settings import KafkaSettings
+
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{port}")
+    options = [*kafka_options(kafka), "--set", f"model.path={model}"]
+    with running_detector(options, tmp_path / "log") as daemon:
+        assert "no broker can be reached" in daemon.wait_for_log("waiting")["reason"]
+        status, reason = daemon.get("/readyz")
+        assert status == 503
+        assert "no broker can be reached" in reason
+        assert daemon.get("/healthz")[0] == 200
+        with EmbeddedBroker(port=port):
+            wait_until(lambda: "missing topics" in daemon.logged("waiting")["reason"], "word of the topics")
+            assert (
+                f"kafka-topics.sh --bootstrap-server 127.0.0.1:{port} --create --topic process-events"
+                in daemon.logged("waiting")["reason"]
+            )
+            create_topics(kafka, partitions=2)
+            daemon.wait_for_log("partitions assigned")
+            wait_until(lambda: daemon.get("/readyz")[0] == 200, "readiness")
+            assert detector(*options, "replay", FULL_ROWS).returncode == 0
+            assert ledger_of(kafka, scorer).lost == 0
+            assert daemon.stop(signal.SIGTERM) == 0
+
+
+def test_stop_while_waiting_for_the_broker(model, tmp_path):
+    """A service that never reached Kafka stops at once, with 0."""
+    options = ["--set", "kafka.bootstrap_servers=127.0.0.1:1", "--set", f"model.path={model}"]
+    with running_detector(options, tmp_path / "log") as daemon:
+        daemon.wait_for_log("waiting")
+        started = time.monotonic()
+        assert daemon.stop(signal.SIGTERM) == 0
+        assert time.monotonic() - started < 5
+
+
+def test_second_signal_forces_the_exit(model, tmp_path, kafka, options):
+    """Whoever is in a hurry presses Ctrl-C twice."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SLOW_TO_STOP], stdout=subprocess.PIPE, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+    )
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == b"stopping\n"
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(10) == 143
+    process.stdout.close()
+
+
+_SLOW_TO_STOP = """
+import time
+from detector.service.signals import Stop, stop_on_signals
+
+stop = Stop()
+with stop_on_signals(stop):
+    print("ready")
+    while not stop:
+        time.sleep(0.01)
+    print("stopping")
+    time.sleep(60)
+"""
+
+
+def test_two_daemons_share_the_work(kafka, options, scorer, tmp_path):
+    """A second instance takes half of the partitions; together they lose nothing."""
+    with running_detector(options, tmp_path / "one") as one, running_detector(options, tmp_path / "two") as two:
+        both = (one, two)
+        wait_until(lambda: [d.metric("detector_assigned_partitions") for d in both] == [2, 2], "two partitions each")
+        assert detector(*options, "replay", SAMPLE).returncode == 0
+        ledger = ledger_of(kafka, scorer)
+        assert all(daemon.metric("detector_records_scored_total") > 0 for daemon in both)
+        assert one.stop(signal.SIGTERM) == two.stop(signal.SIGTERM) == 0
+
+    assert (ledger.scored, ledger.lost, ledger.duplicates) == (12_500, 0, 0)
+
+
+def test_exit_codes(tmp_path, model, kafka, options):
+    """Supervisors decide by these: 1 failed, 2 wrong settings, 3 no model, 4 too many dead letters."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = detector("--set", f"http.port={port}", "run")
+        assert done.returncode == 1
+        assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+
+    done = detector("run", DETECTOR_MODEL__THRESHOLD="2")
+    assert done.returncode == 2
+    assert done.stderr.startswith("detector: DETECTOR_MODEL__THRESHOLD=2 (from environment)")
+
+    assert detector("fly").returncode == 2
+    assert detector("replay", SAMPLE, "--rate", "1", "--speed", "1").returncode == 2
+    assert (
+        detector(
+            "--set", "kafka.client=librdkafka", "--set", "http.port=0", "--set", f"model.path={model}", "run"
+        ).returncode
+        == 2
+    )
+
+    done = detector("--set", "http.port=0", "run", cwd=tmp_path)
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1].startswith("detector: models/current: no model folder there")
+
+    sink = KafkaPythonSink(kafka)
+    assert sink.send([OutgoingRecord(kafka.events_topic, None, b"?", [])] * 30).wait(20)
+    sink.close(5)
+    done = detector(*options, "--set", "http.port=0", "--set", "dead_letter.max_consecutive=20", "run")
+    assert done.returncode == 4
+    assert "records in a row could not be read" in done.stderr.splitlines()[-1]
+
+
+def test_check_has_a_line_for_each_thing(options, tmp_path, kafka):
+    """Before a deployment: settings, model, brokers, topics, rights."""
+    good = detector(*options, "check", "--connect")
+    assert good.returncode == 0, good.stdout
+    assert [line[:4] for line in good.stdout.splitlines()] == ["ok  "] * 7
+    assert f"topic {kafka.events_topic}" in good.stdout
+
+    bad = detector(*options, "--set", "kafka.alerts_topic=nowhere", "check", "--connect")
+    assert bad.returncode == 1
+    assert "FAIL  topic nowhere  topic nowhere does not exist: kafka-topics.sh" in bad.stdout
+
+    unreachable = detector(*options, "--set", "kafka.bootstrap_servers=127.0.0.1:1", "check", "--connect")
+    assert unreachable.returncode == 1
+    assert "FAIL  brokers" in unreachable.stdout
+
+    assert detector("check", cwd=tmp_path).returncode == 3
+
+
+def test_config_shows_values_and_origins():
+    """Whoever wonders where a value comes from."""
+    done = detector("config", DETECTOR_KAFKA__GROUP_ID="blue")
+
+    assert done.returncode == 0
+    assert 'group_id = "blue"  # environment' in done.stdout
+    assert "max_records = 2000  # default" in done.stdout
+
+
+def test_model_show_and_verify(model, tmp_path):
+    """The model folder from the command line, good and broken."""
+    assert "beth-mlp" in detector("model", "show", model).stdout
+    assert detector("model", "verify", model).returncode == 0
+    assert detector("model", "verify", tmp_path).returncode == 3
+
+
+def test_score_of_ndjson_skips_what_is_no_event_and_says_so(model, tmp_path):
+    """Tracee's own JSON lines can be scored; bad lines keep their row number free."""
+    lines = [event(userId=1), b"{", event(userId=2), b"[]"]
+    (tmp_path / "events.ndjson").write_bytes(b"\n".join(lines) + b"\n")
+
+    done = detector("--set", f"model.path={model}", "score", tmp_path / "events.ndjson", "--output", tmp_path / "s.csv")
+
+    assert done.returncode == 0, done.stderr
+    assert "not scored: 1 rows, not_json" in done.stdout
+    assert [line.split(",")[0] for line in (tmp_path / "s.csv").read_text().splitlines()] == ["row", "0", "2"]
+
+
+def test_score_of_a_missing_file(model):
+    """One line, exit 2."""
+    done = detector("--set", f"model.path={model}", "score", "nowhere.csv")
+
+    assert done.returncode == 2
+    assert done.stderr.strip() == "detector: nowhere.csv: cannot be read: No such file or directory"
+
+
+def test_demo_accounts_for_every_event(tmp_path):
+    """The newcomer's first minutes: it ends by itself, and its last line is the ledger."""
+    done = detector("demo", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("events 12500, scored 12500, dead-lettered 0, alerts ")
+    assert last.endswith(", lost 0")
+    assert "every event accounted for" in done.stdout
+
+
+def test_keep_goes_on_until_ctrl_c(model, tmp_path):
+    """`demo --keep` is for looking at metrics and alerts at leisure."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "detector", "--set", f"model.path={model}", "demo", "--keep"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if line.startswith("Replaying on"):
+            break
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 0, errors
+    assert output.splitlines()[-1].endswith(", lost 0")
