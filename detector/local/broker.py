@@ -143,12 +143,11 @@ class EmbeddedBroker:
     def _format(self, java: list[str], config: Path) -> None:
         if (self.data_dir / "topics" / "meta.properties").exists():
             return
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = [*java[:1], "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *java[1:]]
-        command += ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config)]
+        command += ["kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(config)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise DetectorError(f"Kafka could not format {self.data_dir}: {done.stderr.strip() or done.stdout.strip()}")
+            raise DetectorError(f"Kafka could not format {self.data_dir}: {done.stdout}{done.stderr}".rstrip())
 
     def _wait_until_started(self, process: GuardedProcess) -> None:
         deadline = time.monotonic() + _START_TIMEOUT_S
@@ -179,6 +178,12 @@ def serve(
             if stop.wait(_LOOK_EVERY_S):
                 return
         raise DetectorError(f"Apache Kafka ended by itself; its log was:\n{broker.log_tail()}")
+
+
+def _cluster_id() -> str:
+    """A random identifier in Kafka's form; never with a dash in front, which would read as an option."""
+    first, *rest = uuid.uuid4().bytes
+    return urlsafe_b64encode(bytes([first & 0x7F, *rest])).decode().rstrip("=")
 
 
 def _logging() -> list[str]:

@@ -9,6 +9,7 @@ from typing import IO
 from detector.local import guard
 
 _LOG_LINES_SHOWN = 15
+_WORDS_OF_ERRORS = ("ERROR", "FATAL", "Exception:", "Error:", '"level": "error"')
 
 
 class GuardedProcess:
@@ -61,7 +62,7 @@ class GuardedProcess:
         return self._log.read().decode(errors="replace")
 
     def log_tail(self) -> str:
-        """The last lines of it, and of those only the ones that are more than information, when there are any."""
+        """The last lines of it, and of those only the ones that speak of errors, when there are any."""
         lines = self.log().splitlines()
-        important = [line for line in lines if " INFO " not in line and '"level": "info"' not in line]
+        important = [line for line in lines if any(word in line for word in _WORDS_OF_ERRORS)]
         return "\n".join((important or lines)[-_LOG_LINES_SHOWN:])

@@ -131,7 +131,7 @@ def test_taken_port_is_one_line():
         ),
         (
             {"listener.security.protocol.map": "PLAINTEXT:SSL,CONTROLLER:PLAINTEXT"},
-            r"(?s)Apache Kafka ended while starting.*SSL",
+            r"(?s)Apache Kafka ended while starting.*Exception",
         ),
     ],
 )

@@ -60,7 +60,7 @@ def test_config_file_from_the_environment(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "value", "error"),
     [
-        ("DETECTOR_KAFKA__GRUOP_ID", "x", r"unknown setting kafka.gruop_id .* did you mean kafka.group_id \(DETECTOR_KAFKA__"),
+        ("DETECTOR_KAFKA__GRUOP_ID", "x", r"unknown setting kafka.gruop_id .* did you mean kafka.group_id \(DETECTOR"),
         ("DETECTOR_KAFKAA__GROUP_ID", "x", "did you mean kafka.group_id"),
         ("DETECTOR_NONSENSE", "x", r"unknown setting nonsense \(DETECTOR_NONSENSE, from environment\)"),
         ("DETECTOR_MODEL__THRESHOLD", "1.5", r"THRESHOLD=1.5 \(from environment\): Input should be less than"),
