@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types imports tests bench clean
+.PHONY: help install demo test lint types imports tests bench docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -33,7 +33,7 @@ types: install  ## mypy --strict
 	$(BIN)/mypy
 
 imports: install  ## the direction of imports
-	$(BIN)/lint-imports --no-timings
+	$(BIN)/lint-imports --no-logo
 
 tests: install  ## every test, on a real Kafka, with branch coverage
 	$(BIN)/coverage erase
@@ -43,6 +43,9 @@ tests: install  ## every test, on a real Kafka, with branch coverage
 
 bench: install  ## the benchmarks: a table, and benchmarks/results/latest.json
 	$(BIN)/python -m benchmarks.run
+
+docs: install  ## the settings page, from the settings' types
+	$(BIN)/python docs/settings_reference.py
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* models

@@ -88,7 +88,10 @@ def check(
 
 @app.command()
 def config(context: typer.Context) -> None:
-    """Print the effective settings as TOML, and where each value came from; secrets are masked."""
+    """Print the effective settings and their origins.
+
+    The output is TOML that `--config` takes; secrets are masked.
+    """
     for line in render_settings(_load(context)):
         typer.echo(line)
 
@@ -156,7 +159,10 @@ def demo(
     context: typer.Context,
     keep: Annotated[bool, typer.Option("--keep", help="go on replaying until Ctrl-C")] = False,
 ) -> None:
-    """See it all work: a real Kafka, a model, the daemon, real events, and the books at the end."""
+    """See it all work on this machine, with books at the end.
+
+    A real Kafka, a model, the daemon, 12,500 real events.
+    """
     from detector.local.demo import run_demo
     from detector.service.signals import Stop, stop_on_signals
 
@@ -178,7 +184,7 @@ def broker(
         typer.Option("--create-topics", help="create the three topics of the settings, 4 partitions each"),
     ] = False,
 ) -> None:
-    """Run the embedded Apache Kafka alone, in the foreground, until SIGTERM or SIGINT."""
+    """Run the embedded Apache Kafka alone, in the foreground."""
     from detector.local.broker import serve
 
     serve(_settings(context).kafka, port, data_dir, create=create_topics, announce=typer.echo)

@@ -104,9 +104,12 @@ class KafkaPythonSource:
         lags = {}
         for partition in self.partitions():
             tp = TopicPartition(*partition)
-            end, position = self._consumer.highwater(tp), self._consumer.position(tp, timeout_ms=0)
-            if end is not None and position is not None:
-                lags[partition] = max(0, end - position)
+            # A rebalance on the client's own thread may take the partition away between two of these lines.
+            with contextlib.suppress(kafka_errors.IllegalStateError):
+                end = self._consumer.highwater(tp)
+                position = None if end is None else self._consumer.position(tp, timeout_ms=0)
+                if end is not None and position is not None:
+                    lags[partition] = max(0, end - position)
         return lags
 
     def missing_topics(self, topics: Sequence[str]) -> list[str]:
