@@ -48,4 +48,4 @@ docs: install  ## the settings page, from the settings' types
 	$(BIN)/python docs/settings_reference.py
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* models
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*

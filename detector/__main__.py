@@ -1,5 +1,6 @@
 """The entry point: runs a command and turns what goes wrong into one line and an exit code."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -41,6 +42,9 @@ def run_command(load: "Callable[[], Typer]", extra: str | None = None) -> None:
         _fail(missing_extra(extra, f"this command (no module {error.name})"))
     except DetectorError as error:
         _fail(error)
+    except Exception as error:
+        logging.getLogger("detector").exception("unexpected error")
+        _fail(DetectorError(f"unexpected error, please report it: {type(error).__name__}: {error}"))
 
 
 def _fail(error: DetectorError) -> None:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from detector import __version__
-from detector.errors import DetectorError, ModelError, UsageError
+from detector.errors import DetectorError, ModelError, UsageError, missing_extra
 from detector.logs import configure_logging
 from detector.settings import Settings
 from detector.settings_sources import LoadedSettings, load_settings, render_settings
@@ -148,7 +148,8 @@ def score(
         typer.echo(f"not scored: {number} rows, {reason}")
     labels, scores = result.labelled()
     if len(labels):
-        from detector.training.evaluation import evaluate, measures_table
+        with _extra("train", "measuring scores against labels"):
+            from detector.training.evaluation import evaluate, measures_table
 
         for line in measures_table({f"{len(labels)} labelled": evaluate(scores, labels, scorer.threshold)}):
             typer.echo(line)
@@ -163,7 +164,8 @@ def demo(
 
     A real Kafka, a model, the daemon, 12,500 real events.
     """
-    from detector.local.demo import run_demo
+    with _extra("train", "the demo"):
+        from detector.local.demo import run_demo
     from detector.service.signals import Stop, stop_on_signals
 
     stop = Stop()
@@ -214,6 +216,15 @@ def model_verify(context: typer.Context, path: ModelPath = None) -> None:
         failed |= not ok
     if failed:
         raise typer.Exit(ModelError.exit_code)
+
+
+@contextmanager
+def _extra(extra: str, needed_for: str) -> Iterator[None]:
+    """Around imports of what an extra brings."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise missing_extra(extra, needed_for) from error
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """Every option: its type, its default and one line of help; `detector.settings_sources` reads their values."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from detector.logs import LogFormat, LogLevel
@@ -11,6 +11,7 @@ from detector.logs import LogFormat, LogLevel
 PositiveInt = Annotated[int, Field(gt=0)]
 
 _DEFAULT_KAFKA_PORT = 9092
+_TOPICS = 3
 
 
 def split_address(server: str) -> tuple[str, int]:
@@ -70,12 +71,20 @@ class KafkaSettings(_Group):
     sasl_kerberos_service_name: str = Field("kafka", description="GSSAPI: service name")
     sasl_kerberos_domain_name: str | None = Field(None, description="GSSAPI: domain name")
     ssl_check_hostname: bool = Field(default=True, description="the broker's certificate must carry its host name")
-    ssl_cafile: Path | None = Field(None, description="authorities to trust, PEM")
-    ssl_certfile: Path | None = Field(None, description="own certificate, PEM")
-    ssl_keyfile: Path | None = Field(None, description="own private key, PEM")
+    ssl_cafile: FilePath | None = Field(None, description="authorities to trust, PEM")
+    ssl_certfile: FilePath | None = Field(None, description="own certificate, PEM")
+    ssl_keyfile: FilePath | None = Field(None, description="own private key, PEM")
     ssl_password: SecretStr | None = Field(None, description="password of the private key")
-    ssl_crlfile: Path | None = Field(None, description="revoked certificates, PEM")
+    ssl_crlfile: FilePath | None = Field(None, description="revoked certificates, PEM")
     ssl_ciphers: str | None = Field(None, description="permitted ciphers, in OpenSSL's list format")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if len({self.events_topic, self.alerts_topic, self.dead_letter_topic}) < _TOPICS:
+            raise ValueError("events_topic, alerts_topic and dead_letter_topic must be three different topics")
+        if self.security_protocol.startswith("SASL") and self.sasl_mechanism is None:
+            raise ValueError(f"security_protocol {self.security_protocol} needs sasl_mechanism")
+        return self
 
 
 class DeliverySettings(_Group):

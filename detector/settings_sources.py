@@ -15,6 +15,7 @@ from pydantic_settings import (
     EnvSettingsSource,
     NestedSecretsSettingsSource,
     SecretsSettingsSource,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -52,11 +53,14 @@ def load_settings(config_file: Path | None = None, overrides: Iterable[str] = ()
     """
     values: Flat = {}
     origins: dict[str, str] = {}
-    for origin, flat in _sources(config_file, overrides):
-        _refuse_unknown(origin, flat)
-        for name, value in flat.items():
-            if name not in values:
-                values[name], origins[name] = value, origin
+    try:
+        for origin, flat in _sources(config_file, overrides):
+            _refuse_unknown(origin, flat)
+            for name, value in flat.items():
+                if name not in values:
+                    values[name], origins[name] = value, origin
+    except (SettingsError, UnicodeDecodeError, OSError) as error:
+        raise UsageError(f"the settings cannot be read: {error}") from error
     try:
         return LoadedSettings(Settings.model_validate(_nest(values)), origins)
     except ValidationError as error:
@@ -162,8 +166,11 @@ def _refuse_unknown(origin: str, flat: Flat) -> None:
 
 
 def _explain(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
+    fields = setting_fields()
     for problem in error.errors(include_url=False):
         name = ".".join(map(str, problem["loc"][:2]))
-        secret = "Secret" in str(setting_fields()[name].annotation)
-        value = "" if secret else f"={problem['input']}"
+        if name not in fields:  # several settings of a group do not go together
+            yield f"{variable(name)}: {problem['msg']}"
+            continue
+        value = "" if "Secret" in str(fields[name].annotation) else f"={problem['input']}"
         yield f"{variable(name)}{value} (from {origins.get(name, 'default')}): {problem['msg']}"

@@ -1,6 +1,7 @@
 """BETH rows from CSV files: the preprocessed 8 columns and the original 16."""
 
 import csv
+import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from detector.records import FEATURES
 
 _DECIMAL = re.compile(r"-?[0-9]+", re.ASCII)
 _INT64 = range(-(2**63), 2**63)
+_LONGEST_CELL = 2**31 - 1
+"""The csv module's 128 KiB is less than some arguments of some events."""
 _INDEX_COLUMNS = ("", "index", "Unnamed: 0")
 """How writers name the column of row numbers; such a first column is dropped."""
 
@@ -53,6 +56,7 @@ def read_rows(path: Path, *, require_label: bool = False) -> Iterator[Row]:
 
 
 def _rows(path: Path, file: TextIO, *, require_label: bool) -> Iterator[Row]:
+    csv.field_size_limit(_LONGEST_CELL)
     reader = csv.reader(file, strict=True)
     header = next(reader, [])
     skip = 1 if header and header[0].strip() in _INDEX_COLUMNS else 0
@@ -103,9 +107,12 @@ def _label(cell: str) -> int:
 
 def _seconds(cell: str) -> float:
     try:
-        return float(cell)
+        seconds = float(cell)
     except ValueError:
-        raise ValueError("is not a number of seconds") from None
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise ValueError("is not a number of seconds")
+    return seconds
 
 
 def _text(cell: str) -> str:

@@ -1,6 +1,7 @@
 """The demo: a real broker, a real model, the daemon as users run it, real events, and the books at the end."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from detector.local.topics import GroupProgress, create_topics, read_topic
 from detector.model.folder import CURRENT
 from detector.service.scoring import Scorer
 from detector.settings import KafkaSettings, ModelSettings, Settings
+from detector.settings_sources import PREFIX
 from detector.training.data import load_data
 from detector.training.recipes import DEFAULT
 from detector.training.train import publish, train
@@ -77,7 +79,7 @@ def run_demo(settings: Settings, *, keep: bool, stopped: Callable[[], bool]) -> 
             _drain(progress, daemon)
             ledger = _books(kafka, model, progress)
     sys.stdout.write(f"{ledger.line()}\n")
-    return ledger.lost == 0 and ledger.unexpected == 0
+    return ledger.complete
 
 
 def _prepare(console: Console, model: ModelSettings, broker: EmbeddedBroker, folder: Path) -> ModelSettings:
@@ -112,11 +114,20 @@ def _running_daemon(kafka: KafkaSettings, model: ModelSettings, folder: Path) ->
         "kafka.dead_letter_topic": kafka.dead_letter_topic,
         "kafka.group_id": kafka.group_id,
         "model.path": str(model.path.absolute()),
+        "model.engine": model.engine,
+        **({} if model.threshold is None else {"model.threshold": str(model.threshold)}),
         "http.port": "0",
         "log.format": "json",
     }
     options = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
-    process = GuardedProcess([sys.executable, "-m", "detector", *options, "run"], folder / "detector.log")
+    # Neither the user's variables nor a .env of theirs: they are about another Kafka.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    process = GuardedProcess(
+        [sys.executable, "-m", "detector", *options, "run"],
+        folder / "detector.log",
+        environment=environment,
+        folder=folder,
+    )
     try:
         url = _wait_until_ready(process)
         yield _Daemon(process, url)
@@ -175,7 +186,9 @@ def _summary(
         "events/s": f"{ledger.events / elapsed_s:,.0f}",
         "record to alert, p50": "",
         "record to alert, p99": "",
-        "ledger": "every event accounted for" if ledger.lost == 0 else f"{ledger.lost} events LOST",
+        "ledger": "every event accounted for"
+        if ledger.complete
+        else f"{ledger.lost} events LOST, {ledger.unexpected} outputs unexpected",
     }
     if alerts:
         p50, p99 = np.percentile(alert_latencies_s(alerts) * 1000, [50, 99])

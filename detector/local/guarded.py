@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +20,8 @@ class GuardedProcess:
         log_file: gets its standard output and error.
         remove_at_end: a folder that the guard removes once the command is gone.
         keep_open: files that stay open, and locks on them held, for as long as the command runs.
+        environment: the command's environment; None is ours.
+        folder: where the command works; None is where we do.
     """
 
     def __init__(
@@ -28,6 +30,8 @@ class GuardedProcess:
         log_file: Path,
         remove_at_end: Path | None = None,
         keep_open: Sequence[IO[str]] = (),
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
     ) -> None:
         with log_file.open("wb") as log:
             self._log = log_file.open("rb")  # still readable once the guard has removed the folder
@@ -36,6 +40,8 @@ class GuardedProcess:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
+                env=environment,
+                cwd=folder,
                 pass_fds=[file.fileno() for file in keep_open],
                 start_new_session=True,  # Ctrl-C on the terminal is for us; we say when the others go
             )

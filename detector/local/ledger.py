@@ -31,6 +31,11 @@ class Ledger:
     verdicts: npt.NDArray[np.bool_]
     """Of the same events, whether there is an alert."""
 
+    @property
+    def complete(self) -> bool:
+        """Whether every event is accounted for, and nothing was written that should not have been."""
+        return self.lost == 0 and self.unexpected == 0
+
     def line(self) -> str:
         """In one line."""
         return (

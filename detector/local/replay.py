@@ -1,5 +1,6 @@
 """Produces BETH rows to the events topic, as fast as Kafka takes them or at a chosen pace."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from detector.stream.readiness import how_to_create, unreachable
 _FLUSH_TIMEOUT_S = 60.0
 _TELL_EVERY = 256
 _AHEAD = 20_000
+_LONGEST_NAP_S = 0.2
 _NAP_S = 0.002
 """The least pause worth making: below it the producer is let run ahead."""
 
@@ -70,10 +72,10 @@ def replay(
     started = time.monotonic()
     number = 0
     try:
-        rows = _paced(_rows(files, loop=loop), pace)
-        while (limit is None or number < limit) and not stopped() and not refused:
+        rows = _paced(_rows(files, loop=loop), pace, stopped)
+        while (limit is None or number < limit) and not refused:
             row = next(rows, None)
-            if row is None:
+            if row is None or stopped():
                 break
             host = row.event.get("hostName")
             key = host.encode() if host else None
@@ -88,7 +90,8 @@ def replay(
     except kafka_errors.KafkaError as error:
         refused.append(error)
     finally:
-        producer.close(timeout=1)
+        with contextlib.suppress(kafka_errors.KafkaError):  # it flushes once more; what was refused is known already
+            producer.close(timeout=1)
     if refused:
         raise DetectorError(f"{kafka.events_topic}: the broker refused events: {explain(refused[0])}")
     return Replayed(number, time.monotonic() - started)
@@ -98,8 +101,11 @@ def count_rows(files: Sequence[Path]) -> int:
     """About how many rows the files have: their lines, but for the headers."""
     total = 0
     for path in files:
-        with path.open("rb") as file:
-            total += sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b"")) - 1
+        try:
+            with path.open("rb") as file:
+                total += sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b"")) - 1
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     return total
 
 
@@ -122,29 +128,35 @@ def _producer(kafka: KafkaSettings) -> Any:
 
 
 def _rows(files: Sequence[Path], *, loop: bool) -> Iterator[Row]:
-    while True:
+    some = True
+    while some:
+        some = False
         for path in files:
-            yield from read_rows(path)
-        if not loop:
-            return
+            for row in read_rows(path):
+                yield row
+                some = loop
 
 
-def _paced(rows: Iterator[Row], pace: Pace) -> Iterator[Row]:
-    if pace.rate:
-        return _at_rate(rows, pace.rate)
-    if pace.speed:
-        return _at_recorded_pace(rows, pace.speed)
-    return rows
-
-
-def _at_rate(rows: Iterator[Row], rate: float) -> Iterator[Row]:
-    started = time.monotonic()
-    for number, row in enumerate(rows):
-        _sleep_until(started + number / rate)
+def _paced(rows: Iterator[Row], pace: Pace, stopped: Callable[[], bool]) -> Iterator[Row]:
+    timed = _at_rate(rows, pace.rate) if pace.rate else _at_recorded_pace(rows, pace.speed) if pace.speed else None
+    if timed is None:
+        yield from rows
+        return
+    for when, row in timed:
+        while (left := when - time.monotonic()) > _NAP_S and not stopped():
+            time.sleep(min(left, _LONGEST_NAP_S))
         yield row
 
 
-def _at_recorded_pace(rows: Iterator[Row], speed: float) -> Iterator[Row]:
+def _at_rate(rows: Iterator[Row], rate: float) -> Iterator[tuple[float, Row]]:
+    """Each row with the moment at which it is due."""
+    started = time.monotonic()
+    for number, row in enumerate(rows):
+        yield started + number / rate, row
+
+
+def _at_recorded_pace(rows: Iterator[Row], speed: float) -> Iterator[tuple[float, Row]]:
+    """Each row with the moment at which it is due."""
     anchor_s = previous_s = started = 0.0
     for number, row in enumerate(rows):
         recorded_s = row.event.get("timestamp")
@@ -153,11 +165,4 @@ def _at_recorded_pace(rows: Iterator[Row], speed: float) -> Iterator[Row]:
         if number == 0 or recorded_s < previous_s:  # another file, or the same again: its clock starts anew
             anchor_s, started = recorded_s, time.monotonic()
         previous_s = recorded_s
-        _sleep_until(started + (recorded_s - anchor_s) / speed)
-        yield row
-
-
-def _sleep_until(when: float) -> None:
-    left = when - time.monotonic()
-    if left > _NAP_S:
-        time.sleep(left)
+        yield started + (recorded_s - anchor_s) / speed, row

@@ -12,7 +12,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from detector.errors import ModelError
+from detector.errors import ModelError, UsageError
 from detector.model.engines import Engine, EngineName, build_engine
 from detector.model.manifest import Manifest, parse_manifest, render_manifest
 from detector.model.network import Network, network_from_tensors, tensors_from_network
@@ -71,7 +71,7 @@ def load_model(path: Path) -> Model:
         content = _read(weights_file)
         _check_hash(content, manifest)
         network = network_from_tensors(manifest, safetensors.numpy.load(content))
-    except safetensors.SafetensorError as error:
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:  # KeyError: a type unknown to numpy
         raise ModelError(f"{path}: refused: {WEIGHTS}: {error}") from error
     except ModelError as error:
         raise ModelError(f"{path}: refused: {error}") from error
@@ -95,7 +95,7 @@ def save_model(models: Path, manifest: Manifest, files: Mapping[str, bytes]) -> 
         The folder of the version.
 
     Raises:
-        ModelError: the version exists, or the disk refuses.
+        UsageError: the version exists, or the disk refuses.
     """
     target = models / manifest.version
     try:
@@ -109,7 +109,7 @@ def save_model(models: Path, manifest: Manifest, files: Mapping[str, bytes]) -> 
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     except OSError as error:
-        raise ModelError(f"{target}: the model could not be written: {error.strerror}") from error
+        raise UsageError(f"{target}: the model could not be written: {error.strerror}") from error
     return target
 
 
@@ -117,9 +117,13 @@ def make_current(version: Path) -> Path:
     """Point `current`, beside the version, at it, in one rename: a reader sees the old or the new, never neither."""
     current = version.parent / CURRENT
     draft = version.parent / f".{CURRENT}-{os.getpid()}"
-    draft.unlink(missing_ok=True)
-    draft.symlink_to(version.name)
-    draft.replace(current)
+    try:
+        draft.unlink(missing_ok=True)
+        draft.symlink_to(version.name)
+        draft.replace(current)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise UsageError(f"{current}: cannot be pointed at {version.name}: {error.strerror}") from error
     return current
 
 

@@ -9,7 +9,7 @@ import structlog
 
 from detector import __version__
 from detector.alerts.severity import SEVERITIES
-from detector.errors import UsageError
+from detector.errors import DetectorError, UsageError
 from detector.events.second_opinion import REASONS
 from detector.metrics import Metrics
 from detector.service.health import Health
@@ -32,6 +32,8 @@ _REPEAT_WAITING_S = 5.0
 _LAG_EVERY_S = 1.0
 _GC_EVERY_S = 10.0
 _CLOSE_S = 3.0
+_CLOSE_AT_LEAST_S = 0.5
+"""Even after a drain that took all its time: the group is told, so that others take over at once."""
 
 OpenStream = Callable[[KafkaSettings, Listener, Wait], tuple[Source, Sink]]
 
@@ -54,7 +56,6 @@ class Daemon:
         self._settings = settings
         self._open_stream = open_stream
         self._stop = Stop()
-        self._drain_until = float("inf")
         self._last_waiting_log = float("-inf")
         self.health = Health()
         self.metrics = Metrics(client=settings.kafka.client, severities=SEVERITIES, reject_reasons=REASONS)
@@ -66,6 +67,13 @@ class Daemon:
         Raises:
             DetectorError: it could not start, or cannot go on; the exit code is the error's.
         """
+        try:
+            self._run()
+        except DetectorError as error:
+            _log.error("detector failed", error=str(error), cause=repr(error.__cause__))
+            raise
+
+    def _run(self) -> None:
         http = self._settings.http
         with (
             stop_on_signals(self._stop),
@@ -152,13 +160,15 @@ class Daemon:
         self._reporter.still_waiting()
 
     def _give_up(self) -> bool:
-        if self._stop and self._drain_until == float("inf"):
-            self._drain_until = time.monotonic() + self._settings.shutdown.timeout_s
-        return time.monotonic() >= self._drain_until
+        return self._drain_left_s() <= 0
+
+    def _drain_left_s(self) -> float:
+        """How much of the drain's time is left; all of it while nobody asked for the stop."""
+        return self._settings.shutdown.timeout_s - self._stop.seconds_since()
 
     def _closing_s(self) -> float:
         """How long one step of the closing may take."""
-        return max(0.0, min(_CLOSE_S, self._drain_until - time.monotonic()))
+        return max(_CLOSE_AT_LEAST_S, min(_CLOSE_S, self._drain_left_s()))
 
     def _wait(self, reason: str) -> None:
         """Wait for something that is missing, saying so every few seconds."""

@@ -32,6 +32,10 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     block_on_close = False
 
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the signature is the library's
+        # Probes that only connect, and clients that go away, are everyday life, not a traceback on standard error.
+        _log.debug("http client went away", client=str(client_address), exc_info=True)
+
 
 class HttpServer(AbstractContextManager["HttpServer"]):
     """Serves from `start` to the end of the `with` block.

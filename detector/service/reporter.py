@@ -1,5 +1,6 @@
 """What the stream goes through, told to metrics, logs and readiness."""
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -94,7 +95,8 @@ class Reporter:
             self._metrics.lag.labels(partition.partition).set(records)
 
     def _forget_lag(self, partition: Partition) -> None:
-        self._metrics.lag.remove_by_labels({"partition": str(partition.partition)})
+        with contextlib.suppress(KeyError):  # it may have gone before its lag was known
+            self._metrics.lag.remove(str(partition.partition))
 
     def _update_readiness(self) -> None:
         if self._waiting_since is not None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -15,13 +16,19 @@ class Stop:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._requested_at = 0.0
 
     def __bool__(self) -> bool:
         return self._event.is_set()
 
     def request(self) -> None:
         """Ask the service to stop."""
+        self._requested_at = time.monotonic()
         self._event.set()
+
+    def seconds_since(self) -> float:
+        """How long ago the stop was asked for; 0 when it was not."""
+        return time.monotonic() - self._requested_at if self else 0.0
 
     def wait(self, timeout_s: float) -> bool:
         """Sleep, but no longer than until the stop; True when it was asked for."""

@@ -9,7 +9,7 @@ from detector.alerts.alert import AlertWriter
 from detector.alerts.dead_letter import dead_letter
 from detector.alerts.severity import severity
 from detector.events.decode import NO_LABEL, Decoded
-from detector.events.second_opinion import host_name
+from detector.events.second_opinion import Refused, host_name
 from detector.metrics import LABELS, Metrics
 from detector.records import OutgoingRecord, Record
 from detector.service.limits import DeadLetterLimits
@@ -88,10 +88,8 @@ def _count_labelled(decoded: Decoded, scored: Scored, metrics: Metrics) -> None:
 
 
 def _alert_key(record: Record) -> bytes | None:
-    host = host_name(record.value or b"")
-    if host is None:
-        return record.key
     try:
-        return host.encode()
-    except UnicodeEncodeError:  # a lone surrogate: valid JSON, but no text
+        host = host_name(record.value or b"")
+        return host.encode() if host else record.key
+    except (Refused, UnicodeEncodeError):  # nested to the very limit; a lone surrogate, which is JSON but no text
         return record.key

@@ -27,26 +27,27 @@ def open_stream(kafka: KafkaSettings, listener: Listener, wait: Wait) -> tuple[S
     from detector.stream.kafka_faults import explain  # noqa: PLC0415
     from detector.stream.kafka_python import KafkaPythonSink, KafkaPythonSource  # noqa: PLC0415
 
-    servers = bootstrap_servers(kafka)
+    def connect() -> tuple[Source, Sink]:
+        source = KafkaPythonSource(kafka, listener)
+        try:
+            topics = [kafka.events_topic, kafka.alerts_topic, kafka.dead_letter_topic]
+            while absent := source.missing_topics(topics):
+                commands = "; ".join(how_to_create(topic, kafka.bootstrap_servers) for topic in absent)
+                wait(f"missing topics: {', '.join(absent)}: create them: {commands}")
+            return source, KafkaPythonSink(kafka)
+        except BaseException:
+            source.close(timeout_s=1)
+            raise
+
     while True:
-        while (reason := unreachable(servers)) is not None:
+        while (reason := unreachable(bootstrap_servers(kafka))) is not None:
             wait(f"no broker can be reached: {reason}")
         try:
-            source = KafkaPythonSource(kafka, listener)
-            break
-        except kafka_errors.KafkaTimeoutError:
-            wait(
-                f"{kafka.bootstrap_servers} accepts connections but does not answer as Kafka: is it starting, or is "
-                f"DETECTOR_KAFKA__SECURITY_PROTOCOL={kafka.security_protocol} not what it speaks?"
-            )
+            return connect()
         except kafka_errors.KafkaError as error:
-            raise StreamError(f"{kafka.bootstrap_servers}: {explain(error)}") from error
-    try:
-        topics = [kafka.events_topic, kafka.alerts_topic, kafka.dead_letter_topic]
-        while absent := source.missing_topics(topics):
-            commands = "; ".join(how_to_create(topic, kafka.bootstrap_servers) for topic in absent)
-            wait(f"missing topics: {', '.join(absent)}: create them: {commands}")
-        return source, KafkaPythonSink(kafka)
-    except BaseException:
-        source.close(timeout_s=1)
-        raise
+            if not error.retriable:
+                raise StreamError(f"{kafka.bootstrap_servers}: {explain(error)}") from error
+            wait(
+                f"{kafka.bootstrap_servers} accepts connections but does not answer as Kafka ({explain(error)}): is it "
+                f"starting, or is DETECTOR_KAFKA__SECURITY_PROTOCOL={kafka.security_protocol} not what it speaks?"
+            )

@@ -104,6 +104,8 @@ class AtLeastOnce:
 
     def finish(self, timeout_s: float) -> None:
         """Commit whatever is left, and wait for it."""
+        if not self._uncommitted:
+            return
         started = time.perf_counter()
         try:
             self._source.commit_now(self._uncommitted, timeout_s)

@@ -11,8 +11,6 @@ from detector.stream.kafka_faults import explain
 from detector.stream.kafka_options import bootstrap_servers, connection_options
 from detector.stream.readiness import how_to_create, unreachable
 
-_ANSWER_TIMEOUT_MS = 10_000
-
 
 class Sight(NamedTuple):
     """One thing that was seen; `problem` is empty when it is in order."""
@@ -29,7 +27,7 @@ def inspect_kafka(kafka: KafkaSettings) -> Iterator[Sight]:
         yield Sight("brokers", reason, f"no broker can be reached: {reason}")
         return
     try:
-        admin = KafkaAdminClient(**connection_options(kafka), bootstrap_timeout_ms=_ANSWER_TIMEOUT_MS)
+        admin = KafkaAdminClient(**connection_options(kafka))
     except kafka_errors.KafkaError as error:
         problem = (
             f"{kafka.bootstrap_servers}: {explain(error)} (DETECTOR_KAFKA__SECURITY_PROTOCOL={kafka.security_protocol})"
@@ -47,7 +45,7 @@ def inspect_kafka(kafka: KafkaSettings) -> Iterator[Sight]:
         for name, rights in needed.items():
             yield _topic(name, described[name], rights, kafka)
         group = admin.describe_groups([kafka.group_id])[kafka.group_id]
-        yield _rights(f"group {kafka.group_id}", "", {"READ"}, group.get("authorized_operations"))
+        yield _group(f"group {kafka.group_id}", group)
     except kafka_errors.KafkaError as error:
         yield Sight("topics", explain(error), explain(error))
     finally:
@@ -65,8 +63,15 @@ def _topic(name: str, topic: dict[str, Any], rights: set[str], kafka: KafkaSetti
     return _rights(subject, f"{len(topic['partitions'])} partitions, ", rights, topic["authorized_operations"])
 
 
+def _group(subject: str, group: dict[str, Any]) -> Sight:
+    error = group.get("error")
+    if error and "GroupIdNotFound" not in str(error):
+        return Sight(subject, str(error), f"{subject}: {error}")
+    return _rights(subject, "", {"READ"}, group.get("authorized_operations"))
+
+
 def _rights(subject: str, detail: str, needed: set[str], granted: list[str] | None) -> Sight:
-    lacking = sorted(needed - set(granted or needed))
+    lacking = sorted(needed - set(needed if granted is None else granted))
     if lacking:
         problem = f"{subject}: this client lacks the right to {', '.join(lacking)}"
         return Sight(subject, problem, problem)

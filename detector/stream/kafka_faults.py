@@ -10,15 +10,10 @@ FATAL = (
 )
 """Trying again cannot help; somebody has to change something."""
 
-FINAL = (
-    *FATAL,
-    kafka_errors.MessageSizeTooLargeError,
-    kafka_errors.RecordListTooLargeError,
-    kafka_errors.InvalidTopicError,
-    ValueError,
-    TypeError,
-)
-"""The record itself was refused."""
+
+def is_final(error: Exception) -> bool:
+    """Whether sending the same record again with the same producer cannot help: it is stopped for, not retried."""
+    return not (isinstance(error, kafka_errors.KafkaError) and error.retriable)
 
 
 def explain(error: Exception) -> str:

@@ -23,7 +23,7 @@ from detector.stream.interfaces import (
     Refusal,
     StreamError,
 )
-from detector.stream.kafka_faults import FINAL, explain
+from detector.stream.kafka_faults import FATAL, explain, is_final
 from detector.stream.kafka_options import consumer_options, producer_options
 
 _RETRY_S = 0.1
@@ -41,10 +41,17 @@ class KafkaPythonSource:
         self._paused = False
         self._open: dict[TopicPartition, list[Record]] = {}
         self._consumer = KafkaConsumer(**consumer_options(kafka))
+        try:
+            self._subscribe(kafka.events_topic)
+        except BaseException:
+            self.close(timeout_s=0)
+            raise
+
+    def _subscribe(self, topic: str) -> None:
         # Before subscribing: a member that is elected leader while it knows nothing of the topic assigns no partition
         # to anybody, and nothing corrects it until the metadata expires.
-        self._consumer.partitions_for_topic(kafka.events_topic)
-        self._consumer.subscribe([kafka.events_topic], listener=_Rebalances(self))
+        self._consumer.partitions_for_topic(topic)
+        self._consumer.subscribe([topic], listener=_Rebalances(self))
 
     def poll(self, max_records: int, max_wait_s: float, idle_s: float) -> Batch:
         """See `Source.poll`."""
@@ -66,10 +73,15 @@ class KafkaPythonSource:
     def commit(self, next_offsets: Mapping[Partition, int], on_done: CommitDone) -> None:
         """See `Source.commit`."""
         offsets = self._owned(next_offsets)
-        if offsets:
-            self._consumer.commit_async(offsets, callback=lambda _, outcome: on_done(_commit_error(outcome)))
-        else:
+        if not offsets:
             on_done(None)
+            return
+        try:
+            self._consumer.commit_async(offsets, callback=lambda _, outcome: on_done(_commit_error(outcome)))
+        except FATAL as error:  # it may be an earlier commit's
+            raise StreamError(explain(error)) from error
+        except kafka_errors.KafkaError as error:
+            on_done(CommitError(explain(error)))
 
     def commit_now(self, next_offsets: Mapping[Partition, int], timeout_s: float) -> None:
         """See `Source.commit_now`."""
@@ -105,7 +117,7 @@ class KafkaPythonSource:
         for partition in self.partitions():
             tp = TopicPartition(*partition)
             # A rebalance on the client's own thread may take the partition away between two of these lines.
-            with contextlib.suppress(kafka_errors.IllegalStateError):
+            with contextlib.suppress(kafka_errors.KafkaError):  # whatever it is, the next poll meets it
                 end = self._consumer.highwater(tp)
                 position = None if end is None else self._consumer.position(tp, timeout_ms=0)
                 if end is not None and position is not None:
@@ -118,7 +130,9 @@ class KafkaPythonSource:
 
     def close(self, timeout_s: float) -> None:
         """See `Source.close`."""
-        self._consumer.close(autocommit=False, timeout_ms=int(timeout_s * 1000))
+        # What cannot be told to the brokers they find out by themselves, when the session ends.
+        with contextlib.suppress(kafka_errors.KafkaError):
+            self._consumer.close(autocommit=False, timeout_ms=int(timeout_s * 1000))
 
     def _owned(self, next_offsets: Mapping[Partition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
         owned = self._consumer.assignment()
@@ -253,7 +267,7 @@ class _KafkaPending:
         for record, outcome in self._sent:
             error = outcome if isinstance(outcome, Exception) else outcome.exception
             if error is not None:
-                refusals.append(Refusal(record, explain(error), isinstance(error, FINAL)))
+                refusals.append(Refusal(record, explain(error), is_final(error)))
         return refusals
 
 

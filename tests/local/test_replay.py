@@ -63,6 +63,13 @@ def test_stops_when_asked_and_what_was_counted_is_there(kafka):
     assert done.events == 1000 == len(read_topic(kafka, kafka.events_topic))
 
 
+def test_loop_over_nothing_ends(kafka, tmp_path):
+    """A file with a header only is not replayed for ever."""
+    (tmp_path / "rows.csv").write_text(SAMPLE.read_text().splitlines()[0] + "\n")
+
+    assert replay(kafka, [tmp_path / "rows.csv"], loop=True).events == 0
+
+
 def test_missing_topic_and_broker_are_one_line(kafka):
     """Each with what to do."""
     with pytest.raises(

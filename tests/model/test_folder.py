@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save
 
-from detector.errors import ModelError
+from detector.errors import ModelError, UsageError
 from detector.model.describe import describe, verify
 from detector.model.folder import load_model, make_current, save_model, weights_content
 from detector.model.manifest import parse_manifest
@@ -168,7 +168,7 @@ def test_version_is_written_whole_or_not_at_all(models, model, tmp_path):
     written = save_model(tmp_path, manifest, {"weights.safetensors": b"x"})
 
     assert sorted(file.name for file in written.iterdir()) == ["manifest.json", "weights.safetensors"]
-    with pytest.raises(ModelError, match="could not be written"):
+    with pytest.raises(UsageError, match="could not be written"):
         save_model(tmp_path, manifest, {"weights.safetensors": b"y"})
     assert (written / "weights.safetensors").read_bytes() == b"x"
     assert [entry.name for entry in tmp_path.iterdir()] == [manifest.version]

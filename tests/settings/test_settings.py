@@ -72,6 +72,10 @@ def test_config_file_from_the_environment(tmp_path, monkeypatch):
         ("DETECTOR_HTTP__PORT", "70000", "less than or equal to 65535"),
         ("DETECTOR_KAFKA__BOOTSTRAP_SERVERS", "a:b", "'a:b' is not HOST:PORT"),
         ("DETECTOR_KAFKA__BOOTSTRAP_SERVERS", "a:1,,b:2", "'' is not HOST:PORT"),
+        ("DETECTOR_KAFKA__ALERTS_TOPIC", "process-events", "must be three different topics"),
+        ("DETECTOR_KAFKA__SECURITY_PROTOCOL", "SASL_SSL", "needs sasl_mechanism"),
+        ("DETECTOR_KAFKA__SSL_CAFILE", "nowhere.pem", "SSL_CAFILE=nowhere.pem .*: Path does not point to a file"),
+        ("DETECTOR_LOG", "debug", "cannot be read|unknown setting"),
         ("DETECTOR_DELIVERY__GUARANTEE", "at-most-once", "'at-least-once' or 'exactly-once'"),
     ],
 )  # fmt: skip

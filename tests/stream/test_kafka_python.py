@@ -2,11 +2,13 @@
 
 import pytest
 from kafka import KafkaAdminClient, TopicPartition
+from kafka import errors as kafka_errors
 
 from detector.local.topics import read_topic
 from detector.records import OutgoingRecord, Partition
 from detector.stream.connect import open_stream
 from detector.stream.interfaces import StreamError
+from detector.stream.kafka_faults import is_final
 from detector.stream.kafka_python import NULL_HEADERS, KafkaPythonSink, KafkaPythonSource
 from detector.stream.readiness import unreachable
 from tests.contract.test_stream import Heard
@@ -113,6 +115,22 @@ def test_too_large_a_record_is_refused_for_good(kafka, sink):
     (refusal,) = pending.refused()
     assert refusal.final
     assert "MessageSizeTooLarge" in refusal.error
+
+
+@pytest.mark.parametrize(
+    ("error", "final"),
+    [
+        (kafka_errors.NotEnoughReplicasError(), False),
+        (kafka_errors.KafkaTimeoutError(), False),
+        (kafka_errors.InvalidRecordError(), True),
+        (kafka_errors.ProducerFencedError(), True),
+        (kafka_errors.TopicAuthorizationFailedError(), True),
+        (ValueError(), True),
+    ],
+)
+def test_what_a_retry_cannot_help_is_final(error, final):
+    """An idempotent producer is of no more use after such an error: a restart helps, retrying goes on for ever."""
+    assert is_final(error) is final
 
 
 def test_missing_topic_refuses_without_being_created(kafka, sink):
