@@ -56,7 +56,7 @@ def run_demo(settings: Settings, *, keep: bool, stopped: Callable[[], bool]) -> 
     Returns:
         Whether every event was accounted for.
     """
-    console = Console()
+    console = Console(soft_wrap=True)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="detector-demo-")))
         broker = EmbeddedBroker()
