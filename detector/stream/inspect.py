@@ -1,5 +1,6 @@
 """A look at the brokers, the topics and the rights on them, as an administrator would have it."""
 
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -10,6 +11,9 @@ from detector.settings import KafkaSettings
 from detector.stream.kafka_faults import explain
 from detector.stream.kafka_options import bootstrap_servers, connection_options
 from detector.stream.readiness import how_to_create, unreachable
+
+_COORDINATOR_TIMEOUT_S = 15.0
+_RETRY_S = 0.2
 
 
 class Sight(NamedTuple):
@@ -44,8 +48,7 @@ def inspect_kafka(kafka: KafkaSettings) -> Iterator[Sight]:
         described = {topic["name"]: topic for topic in admin.describe_topics(list(needed))}
         for name, rights in needed.items():
             yield _topic(name, described[name], rights, kafka)
-        group = admin.describe_groups([kafka.group_id])[kafka.group_id]
-        yield _group(f"group {kafka.group_id}", group)
+        yield _group(f"group {kafka.group_id}", _describe_group(admin, kafka.group_id))
     except kafka_errors.KafkaError as error:
         yield Sight("topics", explain(error), explain(error))
     finally:
@@ -61,6 +64,20 @@ def _topic(name: str, topic: dict[str, Any], rights: set[str], kafka: KafkaSetti
     if error is not kafka_errors.NoError:
         return Sight(subject, error.__name__, f"topic {name}: {error.__name__}")
     return _rights(subject, f"{len(topic['partitions'])} partitions, ", rights, topic["authorized_operations"])
+
+
+def _describe_group(admin: Any, group_id: str) -> dict[str, Any]:
+    """The group as the broker describes it; the first client of a new cluster waits until there is a coordinator."""
+    deadline = time.monotonic() + _COORDINATOR_TIMEOUT_S
+    while True:
+        try:
+            group: dict[str, Any] = admin.describe_groups([group_id])[group_id]
+        except kafka_errors.KafkaError as error:
+            if not error.retriable or time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_S)
+        else:
+            return group
 
 
 def _group(subject: str, group: dict[str, Any]) -> Sight:
