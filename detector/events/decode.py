@@ -7,7 +7,7 @@ hostile bytes) is read again by `detector.events.second_opinion`, which decides.
 import struct
 from collections.abc import Callable, Sequence
 from itertools import starmap
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -15,8 +15,6 @@ import numpy.typing as npt
 
 from detector.events.second_opinion import Refused, read_event
 from detector.records import FEATURES
-
-Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 NO_LABEL = -1
 
@@ -27,15 +25,15 @@ class Event(msgspec.Struct, gc=False):
     The order of the fields is the order of the columns: `FEATURES`, then the two names a label can have.
     """
 
-    processId: Int64  # noqa: N815 - the names of the wire format
-    threadId: Int64  # noqa: N815
-    parentProcessId: Int64  # noqa: N815
-    userId: Int64  # noqa: N815
-    mountNamespace: Int64  # noqa: N815
-    argsNum: Int64  # noqa: N815
-    returnValue: Int64  # noqa: N815
-    sus_label: Int64 = NO_LABEL
-    sus: Int64 = NO_LABEL
+    processId: int  # noqa: N815 - the names of the wire format
+    threadId: int  # noqa: N815
+    parentProcessId: int  # noqa: N815
+    userId: int  # noqa: N815
+    mountNamespace: int  # noqa: N815
+    argsNum: int  # noqa: N815
+    returnValue: int  # noqa: N815
+    sus_label: int = NO_LABEL
+    sus: int = NO_LABEL
 
 
 class Reject(NamedTuple):
@@ -66,10 +64,17 @@ def decode(values: Sequence[bytes | None]) -> Decoded:
     Returns:
         `len(accepted) + len(rejects) == len(values)`, always; no input raises.
     """
+    try:
+        return _decode(values, _parse_ascii if _all_ascii(values) else _parse_checked)
+    except struct.error:
+        # Somewhere an integer beyond 64 bits. Checked for here, and not in the type, it costs the others nothing.
+        return _decode(values, _parse_in_range)
+
+
+def _decode(values: Sequence[bytes | None], parse: Callable[[Any], Event]) -> Decoded:
     events: list[Event] = []
     rejects: list[Reject] = []
     remaining = iter(values)
-    parse: Callable[[Any], Event] = _parse_ascii if _all_ascii(values) else _parse_checked
     while True:
         try:
             # `extend` keeps what came before an error, so the reading goes on right behind the record that raised.
@@ -86,6 +91,7 @@ def decode(values: Sequence[bytes | None]) -> Decoded:
 
 
 _parse_ascii = msgspec.json.Decoder(Event).decode
+_INT64 = range(-(2**63), 2**63)
 _pack_row = struct.Struct(f"={len(Event.__struct_fields__)}q").pack
 
 
@@ -96,6 +102,13 @@ def _parse_checked(value: bytes | None) -> Event:
     if not value.isascii():
         str(value, "utf-8")
     return _parse_ascii(value)
+
+
+def _parse_in_range(value: bytes | None) -> Event:
+    event = _parse_checked(value)
+    if not all(map(_INT64.__contains__, msgspec.structs.astuple(event))):
+        raise Refused("out_of_range", "an integer beyond 64 bits")
+    return event
 
 
 def _all_ascii(values: Sequence[bytes | None]) -> bool:

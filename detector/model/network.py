@@ -52,7 +52,9 @@ class Network:
         if logged:
             matrix = matrix.copy()
             matrix[:, logged] = np.copysign(np.log1p(np.abs(matrix[:, logged])), matrix[:, logged])
-        return ((matrix - self.mean) / self.scale).astype(np.float32)
+        centred = matrix - self.mean
+        centred /= self.scale
+        return centred.astype(np.float32)
 
 
 def network_from_tensors(manifest: Manifest, tensors: Mapping[str, npt.NDArray[Any]]) -> Network:
