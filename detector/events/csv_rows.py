@@ -12,6 +12,7 @@ from detector.records import FEATURES
 
 _DECIMAL = re.compile(r"-?[0-9]+", re.ASCII)
 _INT64 = range(-(2**63), 2**63)
+_LONGEST_INT64 = len(str(_INT64.start))
 _LONGEST_CELL = 2**31 - 1
 """The csv module's 128 KiB is less than some arguments of some events."""
 _INDEX_COLUMNS = ("", "index", "Unnamed: 0")
@@ -93,10 +94,10 @@ def _integer(cell: str) -> int:
     text = cell.strip()
     if not _DECIMAL.fullmatch(text):
         raise ValueError("is not an integer")
-    value = int(text[:21])  # longer than any 64-bit integer is out of range, however it goes on
-    if value not in _INT64 or len(text) > 21:  # noqa: PLR2004 - the same 21
+    # Leading zeros are an integer's too; what is longer than any 64-bit integer is not even read: it takes for ever.
+    if len(text.lstrip("-0")) > _LONGEST_INT64 or int(text) not in _INT64:
         raise ValueError("does not fit in 64 bits")
-    return value
+    return int(text)
 
 
 def _label(cell: str) -> int:

@@ -12,6 +12,7 @@ from detector.settings import KafkaSettings
 from detector.stream.kafka_options import connection_options
 
 _POLL_MS = 1000
+_VISIBLE_MS = 30_000
 _MAX_MESSAGE_BYTES = 12 * 1024 * 1024
 
 
@@ -21,7 +22,7 @@ def topic_names(kafka: KafkaSettings) -> tuple[str, str, str]:
 
 
 def create_topics(kafka: KafkaSettings, partitions: int, configs: dict[str, dict[str, str]] | None = None) -> None:
-    """Create the three topics of the settings; those that exist stay as they are."""
+    """Create the three topics of the settings; those that exist stay as they are; on return all have leaders."""
     admin = KafkaAdminClient(**connection_options(kafka))
     try:
         for name in topic_names(kafka):
@@ -31,6 +32,7 @@ def create_topics(kafka: KafkaSettings, partitions: int, configs: dict[str, dict
                 admin.create_topics([topic])
             except kafka_errors.TopicAlreadyExistsError:
                 continue
+        admin.wait_for_topics(topic_names(kafka), timeout_ms=_VISIBLE_MS)
     finally:
         admin.close()
 

@@ -1,14 +1,17 @@
 """The real command line as processes, on the real broker."""
 
 import csv
+import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
 import pytest
 
@@ -367,10 +370,14 @@ def test_keep_goes_on_until_ctrl_c(model, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    for line in process.stdout:
-        if line.startswith("Replaying on"):
-            break
-    time.sleep(1)
+    said = "".join(itertools.takewhile(lambda line: not line.startswith("Replaying on"), process.stdout))
+    metrics = re.search(r"Detector is ready: (\S+)", said)[1]
+
+    def consumed():
+        with urllib.request.urlopen(metrics, timeout=10) as page:
+            return float(re.search(r"^detector_records_consumed_total (\S+)", page.read().decode(), re.MULTILINE)[1])
+
+    wait_until(lambda: consumed() > 12_500, "events behind the first round")
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
 

@@ -47,6 +47,16 @@ def serving(tmp_path):
     process.stdout.close()
 
 
+def test_new_broker_passes_the_check_of_its_first_client(serving, model):
+    """A new cluster has no group coordinator until somebody asks for one: that is no fault of the settings."""
+    _, address, _ = serving
+
+    done = detector("--set", f"kafka.bootstrap_servers={address}", "--set", f"model.path={model}", "check", "--connect")
+
+    assert done.returncode == 0, done.stderr
+    assert "group detector" in done.stdout
+
+
 def test_second_broker_on_a_folder_is_refused_and_the_first_goes_on(serving):
     """Two Kafkas on one folder would destroy it."""
     process, address, folder = serving
