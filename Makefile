@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types imports tests bench docs clean
+.PHONY: help install demo test lint types imports tests browser bench docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -35,7 +35,13 @@ types: install  ## mypy --strict
 imports: install  ## the direction of imports
 	$(BIN)/lint-imports --no-logo
 
-tests: install  ## every test, on a real Kafka, with branch coverage
+browser:  ## Chromium for the test of the report, where Debian's package manager and its rights are there
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
+	  echo "no Chromium here, and none can be installed: the test that looks at the report will be skipped"
+
+tests: install browser  ## every test, on a real Kafka, with branch coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet

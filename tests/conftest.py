@@ -4,6 +4,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -16,6 +17,7 @@ from detector.settings import KafkaSettings, ModelSettings
 from detector.training.data import load_data
 from detector.training.recipes import DEFAULT
 from detector.training.train import publish, train
+from tests.helpers import train_command
 
 PARTITIONS = 4
 _numbers = itertools.count()
@@ -54,6 +56,15 @@ def models(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     publish(train(DEFAULT, load_data(SAMPLE, seed=0), folder, seed=0))
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained_by_command(tmp_path_factory) -> tuple[CompletedProcess[str], Path]:
+    """What `train.py SAMPLE` said, and the version that it wrote."""
+    output = tmp_path_factory.mktemp("trained") / "models"
+    done = train_command(SAMPLE, "--output", output)
+    assert done.returncode == 0, done.stderr
+    return done, (output / CURRENT).resolve()
 
 
 @pytest.fixture(scope="session")

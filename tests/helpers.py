@@ -17,7 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from detector.local.topics import GroupProgress
 from detector.settings import KafkaSettings
 
-FULL_ROWS = Path(__file__).parent / "data" / "kaggle_training_head100.csv"
+ROOT = Path(__file__).parents[1]
+FULL_ROWS = ROOT / "tests" / "data" / "kaggle_training_head100.csv"
 
 GOOD = {
     "processId": 381,
@@ -53,6 +54,18 @@ def detector(*arguments: str | Path, cwd: Path | None = None, **environment: str
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
+        timeout=100,
+        check=False,
+    )
+
+
+def train_command(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `train.py` to its end."""
+    return subprocess.run(
+        [sys.executable, ROOT / "train.py", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
         timeout=100,
         check=False,
     )

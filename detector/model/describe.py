@@ -26,7 +26,22 @@ def describe(manifest: Manifest) -> Iterator[str]:
     for number, (split, measures) in enumerate(manifest.metrics.items()):
         figures = "  ".join(f"{name} {value:.4f}" for name, value in measures.items() if isinstance(value, float))
         yield f"{'metrics' if number == 0 else '':<9}  {split:<16}  {figures}"
+    for number, (variation, measures) in enumerate(manifest.robustness.items()):
+        shown = {name: measures.get(name) for name in ("precision", "recall", "average_precision")}
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in shown.items() if isinstance(value, float))
+        yield f"{'robustness' if number == 0 else '':<10} {variation:<42}  {figures}"
     yield f"golden     {len(manifest.golden.rows)} rows"
+
+
+_TO_REPEAT = ("command", "recipe", "seed", "files", "libraries", "python")
+"""What a manifest says, under `training`, that makes the same weights again."""
+
+
+def _repeatable(manifest: Manifest) -> str:
+    missing = [name for name in _TO_REPEAT if name not in manifest.training]
+    if missing:
+        return f"repeat     not possible: the manifest does not say {', '.join(missing)}"
+    return f"repeat     {manifest.training['command']}, on the files and with the libraries that the manifest names"
 
 
 def verify(path: Path) -> Iterator[tuple[bool, str]]:
@@ -50,6 +65,7 @@ def verify(path: Path) -> Iterator[tuple[bool, str]]:
                 True,
                 f"golden     {len(model.manifest.golden.rows)} rows to {GOLDEN_TOLERANCE:g}, engine {name}",
             )
+    yield True, _repeatable(model.manifest)
 
 
 def _plain(value: object) -> str:

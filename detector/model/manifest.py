@@ -33,6 +33,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     transforms: list[str] = []
     training: dict[str, Any] = {}
     metrics: dict[str, dict[str, Any]] = {}
+    robustness: dict[str, dict[str, Any]] = {}
+    """Measures on variations of the test split, by the variation's name."""
 
     def feature_transforms(self) -> list[str]:
         """One transform per feature: the manifest's, or identity for all when it has none."""

@@ -48,13 +48,25 @@ class Network:
         """
         in_order = self.columns == list(range(len(self.columns)))
         matrix = features if in_order else features[:, self.columns]
-        logged = [i for i, name in enumerate(self.transforms) if name == "signed_log1p"]
-        if logged:
-            matrix = matrix.copy()
-            matrix[:, logged] = np.copysign(np.log1p(np.abs(matrix[:, logged])), matrix[:, logged])
-        centred = matrix - self.mean
+        centred = transform(matrix, self.transforms) - self.mean
         centred /= self.scale
         return centred.astype(np.float32)
+
+
+def transform(features: Float64s, transforms: list[str]) -> Float64s:
+    """The features after the manifest's transforms, one for each column.
+
+    Args:
+        features: `[n, 7]`; not changed.
+        transforms: `identity`, or `signed_log1p` = sign(x)·ln(1+|x|).
+    """
+    logged = [column for column, name in enumerate(transforms) if name == "signed_log1p"]
+    if not logged:
+        return features
+    matrix = features.copy()
+    for column in logged:
+        matrix[:, column] = np.copysign(np.log1p(np.abs(matrix[:, column])), matrix[:, column])
+    return matrix
 
 
 def network_from_tensors(manifest: Manifest, tensors: Mapping[str, npt.NDArray[Any]]) -> Network:

@@ -13,6 +13,7 @@ from sklearn.model_selection import train_test_split
 from detector.errors import UsageError
 from detector.events.csv_rows import read_rows
 from detector.records import FEATURES
+from detector.training.published import identify
 
 SPLITS = ("train", "validation", "test")
 _FOLDER_LAYOUTS = (
@@ -29,6 +30,8 @@ class DataFile:
 
     name: str
     sha256: str
+    published_as: str | None
+    """The name of the published file that this is, byte for byte; None when it is none of them."""
     rows: int
     positives: int
 
@@ -44,6 +47,13 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def sha256(self) -> str:
+        """Of the rows and their labels: two models that name the same one were judged on the same rows."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.features).tobytes())
+        digest.update(self.labels.tobytes())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -100,9 +110,8 @@ def _load(path: Path) -> tuple[Split, DataFile]:
         labels.append(row.label or 0)
     features = np.frombuffer(cells, dtype=np.int64).reshape(-1, len(FEATURES)).astype(np.float64)
     split = Split(features, np.frombuffer(labels, dtype=np.int8).astype(np.float32))
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return split, DataFile(path.name, digest, len(split), int(split.labels.sum()))
+    sha256, published_as = identify(path)
+    return split, DataFile(path.name, sha256, published_as, len(split), int(split.labels.sum()))
 
 
 def _split(path: Path, whole: Split, seed: int) -> list[Split]:

@@ -1,17 +1,22 @@
 """The training loop."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import torch
+from sklearn.metrics import average_precision_score
 from sklearn.preprocessing import StandardScaler
 
-from detector.model.network import Layer, Network
+from detector.model.network import Layer, Network, transform
 from detector.records import FEATURES
 from detector.training.data import Data, Split
 from detector.training.recipes import Recipe
+
+_BEYOND = 0.2
+"""How far scrambled values go beyond the range of the training rows, as a share of that range."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,14 @@ class Epoch:
     of: int
     loss: float
     validation_loss: float
+    validation_average_precision: float
+
+    def better_than(self, other: "Epoch") -> bool:
+        """By average precision on the validation split; where that is the same, by the loss there."""
+        return (self.validation_average_precision, -self.validation_loss) > (
+            other.validation_average_precision,
+            -other.validation_loss,
+        )
 
 
 @dataclass(frozen=True)
@@ -31,42 +44,130 @@ class Fitted:
     network: Network
     layers: list[int]
     epochs: list[Epoch]
+    kept: Epoch
+    """The epoch that the network is of."""
+    interrupted: bool
+    """Stopped by Ctrl-C."""
 
 
 def fit(recipe: Recipe, data: Data, seed: int, on_epoch: Callable[[Epoch], None] = lambda _: None) -> Fitted:
     """Fit the scaler and the network on the training split; the test split is not looked at.
 
-    The same recipe, data, seed and library versions give the same weights, bit for bit.
+    The same recipe, data, seed and library versions give the same weights, bit for bit. Ctrl-C ends it early, with the
+    epoch that would have been kept.
 
     Args:
         recipe: what to do.
-        data: the rows; validation rows are used for the loss that is reported, nothing else.
-        seed: of the initial weights and of the order of the rows.
+        data: the rows; validation rows choose the epoch that is kept when the recipe has patience, nothing else.
+        seed: of the initial weights, the order of the rows and the scrambled values.
         on_epoch: called after each epoch.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C before the end of the first epoch.
     """
-    torch.set_num_threads(1)  # the network is far too small to share out, and one thread adds in one order
-    torch.use_deterministic_algorithms(mode=True)
-    generator = torch.Generator().manual_seed(seed)
-    scaler = StandardScaler().fit(data.train.features)
-    sizes = [len(FEATURES), *recipe.hidden, 1]
-    module = _module(sizes, generator)
-    train, validation = (_tensors(scaler, split) for split in (data.train, data.validation))
-    loss_of = torch.nn.BCEWithLogitsLoss(pos_weight=_positive_weight(recipe, data.train))
-    optimizer = torch.optim.Adam(module.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    epochs = []
-    for number in range(1, recipe.epochs + 1):
+    # The network is far too small to share out, and one thread adds in one order: nothing else here could make two runs
+    # differ. (`torch.use_deterministic_algorithms` would say so too, and import torch's compiler for it: 3 s.)
+    torch.set_num_threads(1)
+    run = _Run(recipe, data, seed)
+    epochs: list[Epoch] = []
+    kept = network = None
+    interrupted = False
+    try:
+        for number in range(1, recipe.epochs + 1):
+            epochs.append(run.epoch(number))
+            if kept is None or recipe.patience is None or epochs[-1].better_than(kept):
+                kept, network = epochs[-1], run.network()
+            on_epoch(epochs[-1])
+            if recipe.patience is not None and number - kept.number >= recipe.patience:
+                break
+    except KeyboardInterrupt:
+        interrupted = True
+    if kept is None or network is None:
+        raise KeyboardInterrupt
+    return Fitted(network, run.sizes, epochs, kept, interrupted)
+
+
+class _Run:
+    """The state of a training run."""
+
+    def __init__(self, recipe: Recipe, data: Data, seed: int) -> None:
+        self.sizes = [len(FEATURES), *recipe.hidden, 1]
+        self._recipe = recipe
+        self._generator = torch.Generator().manual_seed(seed)
+        self._transforms = [recipe.transforms.get(name, "identity") for name in FEATURES]
+        self._scaler = StandardScaler().fit(transform(data.train.features, self._transforms))
+        self._module = _module(self.sizes, self._generator)
+        self._train, self._validation = (self._tensors(split) for split in (data.train, data.validation))
+        self._loss = torch.nn.BCEWithLogitsLoss(pos_weight=_positive_weight(recipe, data.train))
+        self._optimizer = torch.optim.Adam(
+            self._module.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        self._increasing = [FEATURES.index(name) for name in recipe.increasing]
+        self._scrambled = [FEATURES.index(name) for name in recipe.scrambled]
+        low, high = self._train[0].amin(0), self._train[0].amax(0)
+        self._low, self._span = low - _BEYOND * (high - low), (1 + 2 * _BEYOND) * (high - low)
+
+    def epoch(self, number: int) -> Epoch:
         total = 0.0
-        for rows in _batches(len(data.train), recipe.batch_rows, generator):
-            optimizer.zero_grad()
-            loss = loss_of(module(train[0][rows])[:, 0], train[1][rows])
+        inputs, labels = self._train
+        for rows in self._batches():
+            self._optimizer.zero_grad()
+            loss = self._loss(self._module(self._scramble(inputs[rows]))[:, 0], labels[rows])
             loss.backward()
-            optimizer.step()
+            self._optimizer.step()
+            self._keep_increasing()
             total += loss.item() * len(rows)
         with torch.inference_mode():
-            validation_loss = loss_of(module(validation[0])[:, 0], validation[1]).item()
-        epochs.append(Epoch(number, recipe.epochs, total / len(data.train), validation_loss))
-        on_epoch(epochs[-1])
-    return Fitted(_network(scaler, module), sizes, epochs)
+            logits = self._module(self._validation[0])[:, 0]
+            validation_loss = self._loss(logits, self._validation[1]).item()
+        average_precision = float(average_precision_score(self._validation[1].numpy(), logits.numpy()))
+        return Epoch(number, self._recipe.epochs, total / len(labels), validation_loss, average_precision)
+
+    def network(self) -> Network:
+        layers = [
+            Layer(step.weight.detach().numpy().copy(), step.bias.detach().numpy().copy())
+            for step in self._module
+            if isinstance(step, torch.nn.Linear)
+        ]
+        return Network(
+            columns=list(range(len(FEATURES))),
+            transforms=self._transforms,
+            mean=self._scaler.mean_.copy(),
+            scale=self._scaler.scale_.copy(),
+            members=[layers],
+        )
+
+    def _tensors(self, split: Split) -> tuple[torch.Tensor, torch.Tensor]:
+        inputs = self._scaler.transform(transform(split.features, self._transforms)).astype(np.float32)
+        return torch.from_numpy(inputs), torch.from_numpy(split.labels)
+
+    def _batches(self) -> Iterator[torch.Tensor]:
+        rows = len(self._train[1])
+        if self._recipe.batch_rows is None:
+            return iter([torch.arange(rows)])
+        shuffled = torch.randperm(rows, generator=self._generator)
+        return iter(shuffled.split(self._recipe.batch_rows))  # type: ignore[no-untyped-call]
+
+    def _scramble(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Replace the scrambled features in a share of the rows; `inputs` is a copy already."""
+        for column in self._scrambled:
+            chosen, value = torch.rand(2, len(inputs), generator=self._generator)
+            replaced = self._low[column] + self._span[column] * value
+            inputs[:, column] = torch.where(chosen < self._recipe.scrambled_share, replaced, inputs[:, column])
+        return inputs
+
+    def _keep_increasing(self) -> None:
+        """Take out what would let an increasing feature lower the score: Archer and Wang 1993, by projection.
+
+        With one hidden layer the score increases in a feature when no hidden unit has weights of unlike signs on its
+        way in and on its way out.
+        """
+        if self._increasing:
+            first, _, last, _ = self._module.parameters()  # of the one hidden layer and of the output: weight, bias
+            with torch.no_grad():
+                for column in self._increasing:
+                    weights = first[:, column]
+                    weights[weights * last[0] < 0] = 0
 
 
 def _module(sizes: list[int], generator: torch.Generator) -> torch.nn.Sequential:
@@ -80,34 +181,8 @@ def _module(sizes: list[int], generator: torch.Generator) -> torch.nn.Sequential
     return torch.nn.Sequential(*steps[:-1])
 
 
-def _tensors(scaler: StandardScaler, split: Split) -> tuple[torch.Tensor, torch.Tensor]:
-    inputs = scaler.transform(split.features).astype(np.float32)
-    return torch.from_numpy(inputs), torch.from_numpy(split.labels)
-
-
 def _positive_weight(recipe: Recipe, train: Split) -> torch.Tensor | None:
     if not recipe.balance:
         return None
     positives = float(train.labels.sum())
-    return torch.tensor(((len(train) - positives) / positives) ** 0.5)
-
-
-def _batches(rows: int, batch_rows: int | None, generator: torch.Generator) -> Iterator[torch.Tensor]:
-    if batch_rows is None:
-        return iter([torch.arange(rows)])
-    return iter(torch.randperm(rows, generator=generator).split(batch_rows))  # type: ignore[no-untyped-call]
-
-
-def _network(scaler: StandardScaler, module: torch.nn.Sequential) -> Network:
-    layers = [
-        Layer(step.weight.detach().numpy().copy(), step.bias.detach().numpy().copy())
-        for step in module
-        if isinstance(step, torch.nn.Linear)
-    ]
-    return Network(
-        columns=list(range(len(FEATURES))),
-        transforms=["identity"] * len(FEATURES),
-        mean=scaler.mean_.copy(),
-        scale=scaler.scale_.copy(),
-        members=[layers],
-    )
+    return torch.tensor(math.sqrt((len(train) - positives) / positives))

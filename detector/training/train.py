@@ -1,9 +1,9 @@
-"""From data to a model folder: fit, measure, write, and make current what meets its target."""
+"""From data to a model folder: fit, choose the threshold, measure, examine, write."""
 
 import hashlib
 import importlib.metadata
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,19 +11,23 @@ from typing import Any
 
 import numpy as np
 
-from detector.model.engines import build_engine
+from detector.model.engines import Engine, build_engine
 from detector.model.folder import WEIGHTS, load_model, make_current, save_model, weights_content
 from detector.model.manifest import SCHEMA, Golden, Manifest
-from detector.model.network import Network
+from detector.model.network import Float64s, Network
 from detector.records import FEATURES
-from detector.training.data import Data
+from detector.training.data import Data, Split
 from detector.training.evaluation import evaluate
+from detector.training.figures import loss_plot, report_figures
 from detector.training.fit import Epoch, Fitted, fit
-from detector.training.plot import loss_plot
 from detector.training.recipes import Recipe
+from detector.training.robustness import Robustness, measure_robustness
+from detector.training.threshold import Threshold, choose_threshold
 
 MODEL_NAME = "beth-mlp"
 LOSS_PLOT = "training-loss.png"
+REPORT_HTML = "report.html"
+REPORT_JSON = "report.json"
 _GOLDEN_ROWS = 64
 _LIBRARIES = ("torch", "numpy", "scikit-learn", "safetensors")
 
@@ -34,29 +38,61 @@ class Trained:
 
     path: Path
     manifest: Manifest
+    fitted: Fitted
+    threshold: Threshold
+    baselines: Mapping[str, Mapping[str, Mapping[str, float]]]
+    """By name and split; empty without a report."""
 
 
 def train(
-    recipe: Recipe, data: Data, models: Path, seed: int, on_epoch: Callable[[Epoch], None] = lambda _: None
+    recipe: Recipe,
+    data: Data,
+    models: Path,
+    seed: int,
+    on_epoch: Callable[[Epoch], None] = lambda _: None,
+    *,
+    with_report: bool = False,
 ) -> Trained:
     """Train and write a version below `models`; nothing points at it yet.
 
+    Args:
+        recipe: how.
+        data: on what.
+        models: the folder of all versions.
+        seed: of everything that is drawn.
+        on_epoch: called after each epoch.
+        with_report: also train the baselines, examine the model and write the report.
+
     Raises:
-        ModelError: the folder could not be written, or an engine does not reproduce the golden batch.
+        UsageError: the threshold's rule is none or cannot be satisfied, or the folder could not be written.
+        ModelError: an engine does not reproduce the golden batch.
     """
     fitted = fit(recipe, data, seed, on_epoch)
     engine = build_engine("torch", fitted.network)
-    metrics = {
-        name: evaluate(engine.score(split.features), split.labels, recipe.threshold)
-        for name, split in data.splits().items()
-    }
+    judged = {name: (engine.score(split.features), split) for name, split in data.splits().items()}
+    scores, validation = judged["validation"]
+    threshold = choose_threshold(recipe.threshold, scores, validation.labels)
     weights = weights_content(fitted.network)
-    manifest = _manifest(recipe, data, seed, fitted, weights, metrics)
-    path = save_model(models, manifest, {WEIGHTS: weights, LOSS_PLOT: loss_plot(fitted.epochs)})
+    manifest = _manifest(
+        data,
+        fitted,
+        weights,
+        threshold,
+        metrics={name: evaluate(scores, split.labels, threshold.value) for name, (scores, split) in judged.items()},
+        robustness=measure_robustness(engine.score, data, threshold.value, seed),
+        training=_training(recipe, data, seed, fitted, threshold),
+    )
+    files = {WEIGHTS: weights, LOSS_PLOT: loss_plot(fitted.epochs)}
+    baselines = {}
+    if with_report:
+        report, pages = _report(data, seed, fitted, threshold, manifest, engine, judged)
+        baselines = report["baselines"]
+        files |= pages
+    path = save_model(models, manifest, files)
     model = load_model(path)
     for name in ("torch", "numpy"):
         model.engine(name)
-    return Trained(path, manifest)
+    return Trained(path, manifest, fitted, threshold, baselines)
 
 
 def publish(trained: Trained) -> Path:
@@ -64,8 +100,48 @@ def publish(trained: Trained) -> Path:
     return make_current(trained.path)
 
 
+def _report(
+    data: Data,
+    seed: int,
+    fitted: Fitted,
+    threshold: Threshold,
+    manifest: Manifest,
+    engine: Engine,
+    judged: Mapping[str, tuple[Float64s, Split]],
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    # 1 s of imports that the demo and the tests of everything else need not wait for
+    from detector.training.baselines import measure_baselines  # noqa: PLC0415
+    from detector.training.importance import grouped_errors, permutation_importance  # noqa: PLC0415
+    from detector.training.report import render_html, render_json  # noqa: PLC0415
+
+    importance = permutation_importance(engine.score, data.test, seed)
+    report = {
+        "name": manifest.name,
+        "version": manifest.version,
+        "weights_sha256": manifest.weights_sha256,
+        "training": manifest.training,
+        "threshold": asdict(threshold),
+        "metrics": manifest.metrics,
+        "baselines": measure_baselines(data, seed),
+        "robustness": manifest.robustness,
+        "permutation_importance": importance,
+        "errors": grouped_errors(judged["test"][0], data.test, threshold.value),
+        "epochs": [asdict(epoch) for epoch in fitted.epochs],
+        "kept_epoch": fitted.kept.number,
+    }
+    figures = report_figures(fitted.epochs, fitted.kept, judged, threshold.value, importance)
+    return report, {REPORT_JSON: render_json(report), REPORT_HTML: render_html(report, manifest, figures)}
+
+
 def _manifest(
-    recipe: Recipe, data: Data, seed: int, fitted: Fitted, weights: bytes, metrics: dict[str, dict[str, Any]]
+    data: Data,
+    fitted: Fitted,
+    weights: bytes,
+    threshold: Threshold,
+    *,
+    metrics: dict[str, dict[str, float]],
+    robustness: Robustness,
+    training: dict[str, Any],
 ) -> Manifest:
     digest = hashlib.sha256(weights).hexdigest()
     now = datetime.now(UTC)
@@ -77,20 +153,34 @@ def _manifest(
         features=list(FEATURES),
         transforms=fitted.network.transforms,
         layers=fitted.layers,
-        threshold=recipe.threshold,
+        threshold=threshold.value,
         weights_sha256=digest,
         golden=_golden(fitted.network, data),
-        training={
-            "recipe": asdict(recipe),
-            "seed": seed,
-            "files": [asdict(file) for file in data.files],
-            "rows": {name: len(split) for name, split in data.splits().items()},
-            "positives": {name: int(split.labels.sum()) for name, split in data.splits().items()},
-            "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
-            "python": platform.python_version(),
-        },
+        training=training,
         metrics=metrics,
+        robustness=robustness,
     )
+
+
+def _training(recipe: Recipe, data: Data, seed: int, fitted: Fitted, threshold: Threshold) -> dict[str, Any]:
+    """All that is needed to make the same weights again."""
+    epochs = len(fitted.epochs)
+    return {
+        "command": f"python train.py DATA --recipe {recipe.name} --seed {seed} --epochs {epochs} "
+        f"--threshold '{recipe.threshold}'",
+        "recipe": asdict(recipe),
+        "seed": seed,
+        "files": [asdict(file) for file in data.files],
+        "rows": {name: len(split) for name, split in data.splits().items()},
+        "positives": {name: int(split.labels.sum()) for name, split in data.splits().items()},
+        "validation_sha256": data.validation.sha256,
+        "epochs": epochs,
+        "kept_epoch": fitted.kept.number,
+        "interrupted": fitted.interrupted,
+        "threshold": asdict(threshold),
+        "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "python": platform.python_version(),
+    }
 
 
 def _golden(network: Network, data: Data) -> Golden:

@@ -29,9 +29,9 @@ from tests.helpers import (
     group_progress,
     kafka_options,
     running_detector,
+    train_command,
     wait_until,
 )
-from tests.training.test_training import train_command
 
 
 @pytest.fixture
