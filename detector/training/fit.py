@@ -17,6 +17,8 @@ from detector.training.recipes import Recipe
 
 _BEYOND = 0.2
 """How far scrambled values go beyond the range of the training rows, as a share of that range."""
+_FAR = 10
+"""How far exposed values go beyond it, in such ranges."""
 
 
 @dataclass(frozen=True)
@@ -100,28 +102,29 @@ class _Run:
         self._train, self._validation = (self._tensors(split) for split in (data.train, data.validation))
         self._loss = torch.nn.BCEWithLogitsLoss(pos_weight=_positive_weight(recipe, data.train))
         self._optimizer = torch.optim.Adam(
-            self._module.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+            self._module.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         )
         self._increasing = [FEATURES.index(name) for name in recipe.increasing]
         self._scrambled = [FEATURES.index(name) for name in recipe.scrambled]
+        self._exposed = [FEATURES.index(name) for name in recipe.exposed]
         low, high = self._train[0].amin(0), self._train[0].amax(0)
-        self._low, self._span = low - _BEYOND * (high - low), (1 + 2 * _BEYOND) * (high - low)
+        self._span = (1 + 2 * _BEYOND) * (high - low)
+        self._low, self._high = low - _BEYOND * (high - low), high + _BEYOND * (high - low)
 
     def epoch(self, number: int) -> Epoch:
         total = 0.0
-        inputs, labels = self._train
-        for rows in self._batches():
+        for inputs, labels in self._batches():
             self._optimizer.zero_grad()
-            loss = self._loss(self._module(self._scramble(inputs[rows]))[:, 0], labels[rows])
+            loss = self._loss(self._module(inputs)[:, 0], labels)
             loss.backward()
             self._optimizer.step()
             self._keep_increasing()
-            total += loss.item() * len(rows)
+            total += loss.item() * len(labels)
         with torch.inference_mode():
             logits = self._module(self._validation[0])[:, 0]
             validation_loss = self._loss(logits, self._validation[1]).item()
         average_precision = float(average_precision_score(self._validation[1].numpy(), logits.numpy()))
-        return Epoch(number, self._recipe.epochs, total / len(labels), validation_loss, average_precision)
+        return Epoch(number, self._recipe.epochs, total / len(self._train[1]), validation_loss, average_precision)
 
     def network(self) -> Network:
         layers = [
@@ -141,20 +144,32 @@ class _Run:
         inputs = self._scaler.transform(transform(split.features, self._transforms)).astype(np.float32)
         return torch.from_numpy(inputs), torch.from_numpy(split.labels)
 
-    def _batches(self) -> Iterator[torch.Tensor]:
-        rows = len(self._train[1])
+    def _batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Inputs and labels of one epoch, batch by batch."""
+        inputs, labels = self._train
         if self._recipe.batch_rows is None:
-            return iter([torch.arange(rows)])
-        shuffled = torch.randperm(rows, generator=self._generator)
-        return iter(shuffled.split(self._recipe.batch_rows))  # type: ignore[no-untyped-call]
+            return iter([self._train])
+        order = torch.randperm(len(labels), generator=self._generator)
+        # Gathered once for the whole epoch: batch by batch it takes longer than the arithmetic.
+        shuffled = inputs[order], labels[order]
+        self._scramble(shuffled[0])
+        self._expose(*shuffled)
+        return zip(*(part.split(self._recipe.batch_rows) for part in shuffled), strict=True)  # type: ignore[no-untyped-call]
 
-    def _scramble(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Replace the scrambled features in a share of the rows; `inputs` is a copy already."""
+    def _scramble(self, inputs: torch.Tensor) -> None:
+        """Replace the scrambled features in a share of the rows."""
         for column in self._scrambled:
             chosen, value = torch.rand(2, len(inputs), generator=self._generator)
             replaced = self._low[column] + self._span[column] * value
             inputs[:, column] = torch.where(chosen < self._recipe.scrambled_share, replaced, inputs[:, column])
-        return inputs
+
+    def _expose(self, inputs: torch.Tensor, labels: torch.Tensor) -> None:
+        """Take a share of the rows beyond the range of a feature, and call them suspicious: Hendrycks et al. 2019."""
+        for column in self._exposed:
+            chosen, value = torch.rand(2, len(inputs), generator=self._generator)
+            rows = chosen < self._recipe.exposed_share
+            inputs[rows, column] = (self._high[column] + _FAR * self._span[column] * value)[rows]
+            labels[rows] = 1
 
     def _keep_increasing(self) -> None:
         """Take out what would let an increasing feature lower the score: Archer and Wang 1993, by projection.

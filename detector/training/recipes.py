@@ -24,8 +24,11 @@ class Recipe:
     increasing: tuple[str, ...] = ()
     """Features that can only raise the score: beyond the range that was trained on, too."""
     scrambled: tuple[str, ...] = ()
-    """Features that are replaced in a share of the rows, anew in each batch, so that little hangs on them."""
+    """Features that are replaced in a share of the rows, anew in each epoch, so that little hangs on them."""
     scrambled_share: float = 0.0
+    exposed: tuple[str, ...] = ()
+    """Features in which a share of the rows, anew in each epoch, is taken beyond all training rows, as suspicious."""
+    exposed_share: float = 0.0
     threshold: str = "best-f1"
     """A rule of `detector.training.threshold`."""
     print_every: int = 1
@@ -41,12 +44,15 @@ DEFAULT = Recipe(
     batch_rows=256,
     learning_rate=5e-3,
     weight_decay=1e-4,
+    hidden=(32,),
     balance=True,
     patience=15,
     transforms={"returnValue": "signed_log1p"},
     increasing=("userId",),
     scrambled=("mountNamespace",),
     scrambled_share=0.5,
+    exposed=("userId",),
+    exposed_share=0.02,
 )
 """Mini-batches, and care for what lies outside of the training rows: docs/decisions/0005."""
 

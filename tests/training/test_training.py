@@ -63,11 +63,10 @@ def test_sample_trains_in_under_20_seconds_of_one_core(data):
 
 
 @pytest.fixture(scope="module")
-def seeds():
-    """The default recipe with ten seeds, each with a split of its own: data, network, threshold."""
+def seeds(data):
+    """The default recipe with ten seeds: data, network, threshold."""
     runs = []
     for seed in range(10):
-        data = load_data(SAMPLE, seed)
         network = fit(DEFAULT, data, seed).network
         validation = NumpyEngine(network).score(data.validation.features)
         runs.append((data, network, choose_threshold(DEFAULT.threshold, validation, data.validation.labels).value))
@@ -84,9 +83,9 @@ def test_default_recipe_does_not_hang_on_the_seed(seeds):
     """On rows that were not trained on; the notebooks' loop is a lottery."""
     measured = list(measures(seeds))
 
-    assert np.std([m["average_precision"] for m in measured]) <= 0.01
+    assert np.std([m["average_precision"] for m in measured]) <= 0.005
     assert min(m["auroc"] for m in measured) > 0.99
-    assert min(m["average_precision"] for m in measured) > 0.97
+    assert min(m["average_precision"] for m in measured) > 0.98
     assert min(m["f1"] for m in measured) > 0.95
 
 
