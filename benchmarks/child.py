@@ -12,8 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from detector.records import Partition
-from detector.settings import BatchSettings, HttpSettings, KafkaSettings, LogSettings, ModelSettings, Settings
-from detector.stream.interfaces import Batch, CommitDone, CommitError, Listener, Sink, Source
+from detector.settings import (
+    BatchSettings,
+    Guarantee,
+    HttpSettings,
+    KafkaSettings,
+    LogSettings,
+    ModelSettings,
+    Settings,
+)
+from detector.stream.interfaces import Batch, CommitDone, CommitError, Listener, Sink, Source, TransactionalSink
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -128,8 +136,10 @@ def daemon(config: Mapping[str, Any]) -> dict[str, float]:
     )
     clock = _Clock(config["total"])
 
-    def timed(kafka: KafkaSettings, listener: Listener, wait: Wait) -> tuple[Source, Sink]:
-        source, sink = open_stream(kafka, listener, wait)
+    def timed(
+        kafka: KafkaSettings, guarantee: Guarantee, listener: Listener, wait: Wait
+    ) -> tuple[Source, Sink | TransactionalSink]:
+        source, sink = open_stream(kafka, guarantee, listener, wait)
         timed_source = _TimedSource(source, clock)
         timed_source.on_complete = running.stop
         return timed_source, sink

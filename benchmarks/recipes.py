@@ -64,7 +64,7 @@ def main() -> None:
             f"{mean(f1):.4f}",
             *(f"{figure:.4f}" for figures in (elsewhere, ordinary) for figure in (mean(figures), min(figures))),
         )
-    Console().print(table)
+    Console(width=150).print(table)
 
 
 def _folds(seed: int) -> list[Data]:

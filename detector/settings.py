@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from detector.logs import LogFormat, LogLevel
 
+Guarantee = Literal["at-least-once", "exactly-once"]
 PositiveInt = Annotated[int, Field(gt=0)]
 
 _DEFAULT_KAFKA_PORT = 9092
@@ -90,7 +91,7 @@ class KafkaSettings(_Group):
 class DeliverySettings(_Group):
     """What is promised about each record."""
 
-    guarantee: Literal["at-least-once", "exactly-once"] = Field("at-least-once", description="delivery guarantee")
+    guarantee: Guarantee = Field("at-least-once", description="delivery guarantee")
 
 
 class BatchSettings(_Group):

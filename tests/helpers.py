@@ -77,6 +77,19 @@ def kafka_options(kafka: KafkaSettings) -> list[str]:
     return [part for name in names for part in ("--set", f"kafka.{name}={getattr(kafka, name)}")]
 
 
+def java_processes(folder: Path) -> list[int]:
+    """The Kafka processes on a data folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"kafka.Kafka" in command and str(folder).encode() in command and b"guard.py" not in command:
+            found.append(int(process.name))
+    return found
+
+
 class RunningDetector:
     """`detector run` in a process of its own."""
 

@@ -9,20 +9,22 @@ import structlog
 
 from detector import __version__
 from detector.alerts.severity import SEVERITIES
-from detector.errors import DetectorError, UsageError
+from detector.errors import DetectorError
 from detector.events.second_opinion import REASONS
 from detector.metrics import Metrics
 from detector.service.health import Health
 from detector.service.http import HttpServer
 from detector.service.limits import DeadLetterLimits
+from detector.service.reload import ModelKeeper
 from detector.service.reporter import Reporter
-from detector.service.scoring import Scorer
-from detector.service.signals import Stop, stop_on_signals
+from detector.service.signals import Stop, call_on_hangup, stop_on_signals
 from detector.service.step import BatchStep, count
-from detector.settings import KafkaSettings, Settings
+from detector.service.systemd import notify
+from detector.service.watchdog import watch
+from detector.settings import Guarantee, KafkaSettings, Settings
 from detector.stream.connect import Wait, open_stream
-from detector.stream.delivery import AtLeastOnce, DeliveryAbandoned
-from detector.stream.interfaces import Batch, Listener, Sink, Source
+from detector.stream.delivery import Delivery, DeliveryAbandoned, delivery_over
+from detector.stream.interfaces import Batch, Listener, Sink, Source, TransactionalSink
 
 _log = structlog.get_logger("detector")
 
@@ -35,7 +37,7 @@ _CLOSE_S = 3.0
 _CLOSE_AT_LEAST_S = 0.5
 """Even after a drain that took all its time: the group is told, so that others take over at once."""
 
-OpenStream = Callable[[KafkaSettings, Listener, Wait], tuple[Source, Sink]]
+OpenStream = Callable[[KafkaSettings, Guarantee, Listener, Wait], tuple[Source, Sink | TransactionalSink]]
 
 
 class _StoppedWhileWaiting(Exception):  # noqa: N818 - asked for
@@ -51,8 +53,6 @@ class Daemon:
     """
 
     def __init__(self, settings: Settings, open_stream: OpenStream = open_stream) -> None:
-        if settings.delivery.guarantee != "at-least-once":
-            raise UsageError("DETECTOR_DELIVERY__GUARANTEE=exactly-once: this version has at-least-once only")
         self._settings = settings
         self._open_stream = open_stream
         self._stop = Stop()
@@ -78,6 +78,7 @@ class Daemon:
         with (
             stop_on_signals(self._stop),
             HttpServer(http.host, http.port, self.metrics.registry, self.health) as server,
+            watch(self.health),
         ):
             _log.info(
                 "detector starts",
@@ -85,52 +86,45 @@ class Daemon:
                 http=f"http://{http.host}:{server.port}/metrics",
                 port=server.port,
             )
-            scorer = self._load_model()
-            try:
-                source, sink = self._open_stream(self._settings.kafka, self._reporter, self._wait)
-            except _StoppedWhileWaiting:
-                _log.info("detector stopped before it reached Kafka")
-                return
-            self.health.not_ready_because = "no partitions are assigned yet"
-            self._serve(scorer, source, sink)
+            model = ModelKeeper(self._settings.model, self.metrics)
+            notify("READY=1")  # it waits for Kafka by itself: whoever starts it need not
+            with call_on_hangup(model.ask):
+                try:
+                    source, sink = self._open_stream(
+                        self._settings.kafka, self._settings.delivery.guarantee, self._reporter, self._wait
+                    )
+                except _StoppedWhileWaiting:
+                    _log.info("detector stopped before it reached Kafka")
+                    return
+                self.health.not_ready_because = "no partitions are assigned yet"
+                self._serve(model, source, sink)
 
     def stop(self) -> None:
         """Ask for the stop, as a signal does."""
         self._stop.request()
 
-    def _load_model(self) -> Scorer:
-        scorer = Scorer.load(self._settings.model)
-        model = scorer.identity
-        self.metrics.model_info.labels(model.name, model.version, model.sha256, scorer.engine_name).set(1)
-        self.metrics.model_loaded.set_to_current_time()
-        _log.info(
-            "model loaded",
-            model=model.name,
-            model_version=model.version,
-            engine=scorer.engine_name,
-            threshold=scorer.threshold,
-        )
-        return scorer
-
-    def _serve(self, scorer: Scorer, source: Source, sink: Sink) -> None:
-        delivery = AtLeastOnce(source, sink, self._reporter, self._alive)
+    def _serve(self, model: ModelKeeper, source: Source, sink: Sink | TransactionalSink) -> None:
+        delivery = delivery_over(source, sink, self._reporter, self._alive)
         try:
             with collected_by_hand():
-                self._loop(scorer, source, delivery)
+                self._loop(model, source, delivery)
         except DeliveryAbandoned:
             _log.warning("stopped before the last batch was delivered; it is not committed and will be read again")
         finally:
             self.health.not_ready_because = "stopping"
+            notify("STOPPING=1")
             delivery.finish(self._closing_s())
             source.close(self._closing_s())
             sink.close(self._closing_s())
         _log.info("detector stopped", consumed=int(self.metrics.value("detector_records_consumed_total")))
 
-    def _loop(self, scorer: Scorer, source: Source, delivery: AtLeastOnce) -> None:
-        step = BatchStep(self._settings.kafka, scorer, DeadLetterLimits(self._settings.dead_letter))
+    def _loop(self, model: ModelKeeper, source: Source, delivery: Delivery) -> None:
+        step = BatchStep(self._settings.kafka, model.scorer, DeadLetterLimits(self._settings.dead_letter))
         limits = self._settings.batch
         next_lag = next_gc = time.monotonic()
         while not self._stop:
+            if model.refresh():
+                step.use(model.scorer)
             # Nothing here keeps the batch: its memory is free, and still in the caches, when the next one is read.
             self._finish(source.poll(limits.max_records, limits.max_wait_ms / 1000, _IDLE_S), step, delivery)
             now = time.monotonic()
@@ -141,13 +135,14 @@ class Daemon:
                 gc.collect()
                 next_gc = now + _GC_EVERY_S
 
-    def _finish(self, batch: Batch, step: BatchStep, delivery: AtLeastOnce) -> None:
-        """The commit order: outputs acknowledged, then counted, then the positions committed."""
+    def _finish(self, batch: Batch, step: BatchStep, delivery: Delivery) -> None:
+        """The commit order: outputs safe, then counted, then the positions committed."""
         self._alive()
         if batch.records:
             finished = step.run(batch)
             started = time.perf_counter()
-            delivery.deliver(finished.outputs, self._give_up)
+            if not delivery.deliver(batch, finished.outputs, self._give_up):
+                return  # as if it had not been read; it will be
             delivered = time.perf_counter()
             self.metrics.stage_duration.observe(delivered - started, "deliver")
             count(finished, self.metrics)

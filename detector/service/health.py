@@ -20,7 +20,11 @@ class Health:
         """The loop made progress, or looked and found nothing to do."""
         self._last_sign = time.monotonic()
 
+    def silent_s(self) -> float:
+        """How long ago the last sign of life was, in seconds."""
+        return time.monotonic() - self._last_sign
+
     def not_alive_because(self) -> str | None:
         """Why the process should be restarted, or None."""
-        silent_s = time.monotonic() - self._last_sign
+        silent_s = self.silent_s()
         return f"no sign of life from the loop for {silent_s:.0f} s" if silent_s > STUCK_AFTER_S else None

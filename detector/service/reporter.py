@@ -79,6 +79,11 @@ class Reporter:
             self._metrics.delivery_failures.labels(self._topics[topic]).inc(number)
             _log.warning("records were refused; sending them again", topic=topic, records=number, error=error)
 
+    def transaction_aborted(self, reason: str) -> None:
+        """See `DeliveryObserver.transaction_aborted`."""
+        self._metrics.commit_failures.inc()
+        _log.warning("transaction aborted; its batch is read again", reason=reason)
+
     def committed(self, seconds: float) -> None:
         """See `DeliveryObserver.committed`."""
         self._metrics.commits.inc()

@@ -1,10 +1,10 @@
-"""Asked to stop once: finish what is in hand. Asked twice: go."""
+"""Asked to stop once: finish what is in hand. Asked twice: go. Asked to reload: between two batches."""
 
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -50,3 +50,13 @@ def stop_on_signals(stop: Stop) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def call_on_hangup(call: Callable[[], None]) -> Iterator[None]:
+    """Within the block, SIGHUP makes this call."""
+    before = signal.signal(signal.SIGHUP, lambda _number, _frame: call())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -33,10 +33,14 @@ class BatchStep:
     """Decodes, scores and decides."""
 
     def __init__(self, kafka: KafkaSettings, scorer: Scorer, limits: DeadLetterLimits) -> None:
-        self._scorer = scorer
+        self._kafka = kafka
         self._limits = limits
-        self._dead_letter_topic = kafka.dead_letter_topic
-        self._alerts = AlertWriter(kafka.alerts_topic, scorer.identity, scorer.threshold)
+        self.use(scorer)
+
+    def use(self, scorer: Scorer) -> None:
+        """Score by this model from the next batch on."""
+        self._scorer = scorer
+        self._alerts = AlertWriter(self._kafka.alerts_topic, scorer.identity, scorer.threshold)
 
     def run(self, batch: Batch) -> Finished:
         """Decide on every record of a batch.
@@ -49,7 +53,7 @@ class BatchStep:
         decoded = scored.decoded
         self._limits.check(len(records), decoded.rejects)
         outputs = [
-            dead_letter(self._dead_letter_topic, records[reject.place], reject.reason, reject.detail)
+            dead_letter(self._kafka.dead_letter_topic, records[reject.place], reject.reason, reject.detail)
             for reject in decoded.rejects
         ]
         severities, timestamps = [], []

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from detector.errors import UsageError
-from detector.settings import KafkaSettings
-from detector.stream.interfaces import Listener, Sink, Source, StreamError
+from detector.settings import Guarantee, KafkaSettings
+from detector.stream.interfaces import Listener, Sink, Source, StreamError, TransactionalSink
 from detector.stream.kafka_options import bootstrap_servers
 from detector.stream.readiness import how_to_create, unreachable
 
@@ -12,8 +12,12 @@ Wait = Callable[[str], None]
 """Called with the reason while something is missing; returns when it is time to look again, raises to give up."""
 
 
-def open_stream(kafka: KafkaSettings, listener: Listener, wait: Wait) -> tuple[Source, Sink]:
+def open_stream(
+    kafka: KafkaSettings, guarantee: Guarantee, listener: Listener, wait: Wait
+) -> tuple[Source, Sink | TransactionalSink]:
     """Connect to the brokers and check that all three topics are there.
+
+    The sink is a transactional one when the guarantee asks for it.
 
     Raises:
         UsageError: the client library is not to be had.
@@ -25,16 +29,17 @@ def open_stream(kafka: KafkaSettings, listener: Listener, wait: Wait) -> tuple[S
     from kafka import errors as kafka_errors  # noqa: PLC0415 - the client that was chosen, no other
 
     from detector.stream.kafka_faults import explain  # noqa: PLC0415
-    from detector.stream.kafka_python import KafkaPythonSink, KafkaPythonSource  # noqa: PLC0415
+    from detector.stream.kafka_python import KafkaPythonSource  # noqa: PLC0415
+    from detector.stream.kafka_transactions import kafka_sink  # noqa: PLC0415
 
-    def connect() -> tuple[Source, Sink]:
+    def connect() -> tuple[Source, Sink | TransactionalSink]:
         source = KafkaPythonSource(kafka, listener)
         try:
             topics = [kafka.events_topic, kafka.alerts_topic, kafka.dead_letter_topic]
             while absent := source.missing_topics(topics):
                 commands = "; ".join(how_to_create(topic, kafka.bootstrap_servers) for topic in absent)
                 wait(f"missing topics: {', '.join(absent)}: create them: {commands}")
-            return source, KafkaPythonSink(kafka)
+            return source, kafka_sink(kafka, guarantee)
         except BaseException:
             source.close(timeout_s=1)
             raise

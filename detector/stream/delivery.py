@@ -5,14 +5,27 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from detector.records import OutgoingRecord, Partition
-from detector.stream.interfaces import Alive, Batch, CommitError, Refusal, Sink, Source, StreamError
+from detector.stream.interfaces import (
+    Alive,
+    Batch,
+    CommitError,
+    PendingTransaction,
+    Refusal,
+    Sink,
+    Source,
+    StreamError,
+    TransactionAborted,
+    TransactionalSink,
+)
 
 _FIRST_WAIT_S = 1.0
 """How long delivery may take before reading is paused."""
 _NEXT_WAIT_S = 0.5
 """Between two signs of life while it waits."""
 _RETRY_S = 0.5
-"""Before refused records are sent again."""
+"""Before refused records are sent again, and before an aborted batch is read again."""
+GiveUp = Callable[[], bool]
+"""Asked while waiting; True abandons."""
 
 
 class DeliveryAbandoned(Exception):  # noqa: N818 - asked for, by a shutdown
@@ -34,6 +47,10 @@ class DeliveryObserver(Protocol):
         """Records were refused; they are sent again."""
         ...
 
+    def transaction_aborted(self, reason: str) -> None:
+        """A transaction did not happen; its batch is read again."""
+        ...
+
     def committed(self, seconds: float) -> None:
         """A commit succeeded, this long after it was started."""
         ...
@@ -41,6 +58,67 @@ class DeliveryObserver(Protocol):
     def commit_failed(self, error: CommitError) -> None:
         """A commit did not succeed; the next one includes its positions."""
         ...
+
+
+class Delivery(Protocol):
+    """A guarantee."""
+
+    def deliver(self, batch: Batch, outputs: Sequence[OutgoingRecord], give_up: GiveUp) -> bool:
+        """Write the outputs of a batch and return once they are safe.
+
+        Returns:
+            False when nothing of it was written after all: the batch will be read again.
+
+        Raises:
+            DeliveryAbandoned: `give_up` said so.
+            StreamError: a record or a right is in the way that no retry changes.
+        """
+        ...
+
+    def commit(self, batch: Batch) -> None:
+        """Commit the positions behind a batch whose outputs are safe, where that did not happen with them."""
+        ...
+
+    def finish(self, timeout_s: float) -> None:
+        """Commit whatever is left, and wait for it."""
+        ...
+
+
+class _Waiting:
+    """Waits with the source paused and the group kept, and gives up when asked to."""
+
+    def __init__(self, source: Source, observer: DeliveryObserver, alive: Alive, give_up: GiveUp) -> None:
+        self._source = source
+        self._observer = observer
+        self._alive = alive
+        self._give_up = give_up
+        self._paused = False
+
+    def until(self, done: Callable[[float], bool]) -> None:
+        """Call `done` with the time it may take until it is true; the first time it may take longer."""
+        timeout_s = _FIRST_WAIT_S
+        while not done(timeout_s):
+            self.stay_alive()
+            timeout_s = _NEXT_WAIT_S
+
+    def pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._source.pause()
+            self._observer.delivery_waits()
+
+    def end(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._source.resume()
+            self._observer.delivery_resumed()
+
+    def stay_alive(self) -> None:
+        self.pause()  # first: what a source that reads would give now would be lost
+        self._alive()
+        self._source.keep_alive()
+        if self._give_up():
+            raise DeliveryAbandoned
 
 
 class AtLeastOnce:
@@ -57,43 +135,27 @@ class AtLeastOnce:
         self._alive = alive
         self._uncommitted: dict[Partition, int] = {}
 
-    def deliver(self, records: Sequence[OutgoingRecord], give_up: Callable[[], bool]) -> None:
-        """Write records and return once each is acknowledged.
-
-        Args:
-            records: the outputs of one batch.
-            give_up: asked while waiting; True abandons.
-
-        Raises:
-            DeliveryAbandoned: `give_up` said so.
-            StreamError: a record was refused in a way that no retry changes.
-        """
-        waiting = False
+    def deliver(self, batch: Batch, outputs: Sequence[OutgoingRecord], give_up: GiveUp) -> bool:  # noqa: ARG002
+        """See `Delivery.deliver`; always True."""
+        waiting = _Waiting(self._source, self._observer, self._alive, give_up)
+        records = outputs
         try:
             while records:
                 pending = self._sink.send(records)
-                done = pending.wait(_FIRST_WAIT_S)
-                while not done:
-                    if not waiting:
-                        waiting = True
-                        self._source.pause()
-                        self._observer.delivery_waits()
-                    self._stay_alive(give_up)
-                    done = pending.wait(_NEXT_WAIT_S)
+                waiting.until(pending.wait)
                 refusals = pending.refused()
                 if refusals:
                     self._observer.delivery_refused(refusals)
-                    self._raise_final(refusals)
-                    self._stay_alive(give_up)
+                    _raise_final(refusals)
+                    waiting.stay_alive()
                     time.sleep(_RETRY_S)
                 records = [refusal.record for refusal in refusals]
         finally:
-            if waiting:
-                self._source.resume()
-                self._observer.delivery_resumed()
+            waiting.end()
+        return True
 
     def commit(self, batch: Batch) -> None:
-        """Commit the positions behind a batch whose outputs are safe, and those that earlier commits left over.
+        """See `Delivery.commit`; with the positions that earlier commits left over.
 
         It does not wait: the next batch is read meanwhile, and a commit that fails costs nothing but a later one.
         """
@@ -103,7 +165,7 @@ class AtLeastOnce:
             self._source.commit(attempt, lambda error: self._commit_done(attempt, started, error))
 
     def finish(self, timeout_s: float) -> None:
-        """Commit whatever is left, and wait for it."""
+        """See `Delivery.finish`."""
         if not self._uncommitted:
             return
         started = time.perf_counter()
@@ -123,18 +185,59 @@ class AtLeastOnce:
             if self._uncommitted.get(partition) == offset:
                 del self._uncommitted[partition]
 
-    def _stay_alive(self, give_up: Callable[[], bool]) -> None:
-        self._alive()
-        self._source.keep_alive()
-        if give_up():
-            raise DeliveryAbandoned
 
-    @staticmethod
-    def _raise_final(refusals: Sequence[Refusal]) -> None:
-        for record, error, final in ((r.record, r.error, r.final) for r in refusals):
-            if final:
-                size = len(record.value or b"")
-                raise StreamError(
-                    f"topic {record.topic} refuses a record of {size} bytes: {error}: its batch is not committed; "
-                    "permit it (max.message.bytes of the topic, rights of this client), then start again"
-                )
+class ExactlyOnce:
+    """Outputs and positions in one transaction: all of a batch, or nothing of it.
+
+    Whatever goes wrong, the transaction is aborted (or its end is unknown), the source goes back to the positions that
+    the brokers have, and reading goes on from there. Only readers with `read_committed` see nothing twice.
+    """
+
+    def __init__(self, source: Source, sink: TransactionalSink, observer: DeliveryObserver, alive: Alive) -> None:
+        self._source = source
+        self._sink = sink
+        self._observer = observer
+        self._alive = alive
+
+    def deliver(self, batch: Batch, outputs: Sequence[OutgoingRecord], give_up: GiveUp) -> bool:
+        """See `Delivery.deliver`."""
+        waiting = _Waiting(self._source, self._observer, self._alive, give_up)
+        started = time.perf_counter()
+        try:
+            pending: PendingTransaction = self._sink.transact(batch, outputs)
+            waiting.until(pending.wait)
+        except TransactionAborted as error:
+            self._observer.transaction_aborted(str(error))
+            waiting.stay_alive()
+            time.sleep(_RETRY_S)
+            waiting.until(lambda timeout_s: self._source.rewind(batch, timeout_s))
+            return False
+        finally:
+            waiting.end()
+        self._observer.committed(time.perf_counter() - started)
+        return True
+
+    def commit(self, batch: Batch) -> None:
+        """See `Delivery.commit`; it happened with the outputs."""
+
+    def finish(self, timeout_s: float) -> None:
+        """See `Delivery.finish`; nothing is ever left."""
+
+
+def delivery_over(
+    source: Source, sink: Sink | TransactionalSink, observer: DeliveryObserver, alive: Alive
+) -> AtLeastOnce | ExactlyOnce:
+    """The guarantee that a sink can give."""
+    if isinstance(sink, TransactionalSink):
+        return ExactlyOnce(source, sink, observer, alive)
+    return AtLeastOnce(source, sink, observer, alive)
+
+
+def _raise_final(refusals: Sequence[Refusal]) -> None:
+    for record, error, final in ((r.record, r.error, r.final) for r in refusals):
+        if final:
+            size = len(record.value or b"")
+            raise StreamError(
+                f"topic {record.topic} refuses a record of {size} bytes: {error}: its batch is not committed; "
+                "permit it (max.message.bytes of the topic, rights of this client), then start again"
+            )

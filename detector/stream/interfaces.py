@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from detector.errors import DetectorError
 from detector.records import OutgoingRecord, Partition, Record
@@ -27,6 +27,12 @@ class Batch:
 
     records: Sequence[Record]
     next_offsets: Mapping[Partition, int]
+    membership: Any = None
+    """Who this member was in its group when it read: what a transaction shows, so that the brokers can fence it."""
+
+    def first_offsets(self) -> dict[Partition, int]:
+        """For each partition, the offset of its first record."""
+        return {Partition(record.topic, record.partition): record.offset for record in reversed(self.records)}
 
 
 class Listener(Protocol):
@@ -76,6 +82,20 @@ class Source(Protocol):
 
         Raises:
             CommitError: it did not succeed within the time.
+        """
+        ...
+
+    def rewind(self, batch: Batch, timeout_s: float) -> bool:
+        """Go back to the committed positions of a batch's partitions, so that what is not committed is read again.
+
+        A partition without a committed position goes back to its first record in the batch; one that this member
+        does not own any more is left alone.
+
+        Returns:
+            False when the positions were not to be had within the time; then it is to be called again.
+
+        Raises:
+            StreamError: the brokers refuse to tell.
         """
         ...
 
@@ -134,6 +154,36 @@ class Sink(Protocol):
 
     def close(self, timeout_s: float) -> None:
         """Let go of the connection; records still on their way may be lost."""
+        ...
+
+
+class TransactionAborted(Exception):  # noqa: N818 - an outcome: everything is as if the batch had not been read
+    """A transaction did not happen, or nobody knows whether it did: the committed positions tell."""
+
+
+class PendingTransaction(Protocol):
+    """A transaction on its way."""
+
+    def wait(self, timeout_s: float) -> bool:
+        """True once it is committed; False when the time is up first.
+
+        Raises:
+            TransactionAborted: it was not committed, or may not have been; the brokers' positions tell.
+            StreamError: it never will be: a record or a right is in the way.
+        """
+        ...
+
+
+@runtime_checkable
+class TransactionalSink(Protocol):
+    """Writes records and commits positions in one transaction. Not thread-safe."""
+
+    def transact(self, batch: Batch, records: Sequence[OutgoingRecord]) -> PendingTransaction:
+        """Start to write the outputs of a batch and to commit its positions: all of it or nothing."""
+        ...
+
+    def close(self, timeout_s: float) -> None:
+        """Let go of the connection; a transaction on its way may be aborted."""
         ...
 
 

@@ -11,6 +11,18 @@ FATAL = (
 """Trying again cannot help; somebody has to change something."""
 
 
+BEYOND_RETRY = (
+    *FATAL,
+    kafka_errors.MessageSizeTooLargeError,
+    kafka_errors.RecordListTooLargeError,
+    kafka_errors.InvalidRecordError,
+    kafka_errors.InvalidTopicError,
+    kafka_errors.PolicyViolationError,
+    kafka_errors.UnsupportedVersionError,
+)
+"""What no new transaction mends: a record that a topic will never take, and what the brokers cannot or may not do."""
+
+
 def is_final(error: Exception) -> bool:
     """Whether sending the same record again with the same producer cannot help: it is stopped for, not retried."""
     return not (isinstance(error, kafka_errors.KafkaError) and error.retriable)

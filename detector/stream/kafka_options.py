@@ -64,6 +64,18 @@ def producer_options(kafka: KafkaSettings) -> dict[str, Any]:
     }
 
 
+def transaction_options(kafka: KafkaSettings, transactional_id: str) -> dict[str, Any]:
+    """How alerts, dead letters and positions are written together."""
+    return {
+        **producer_options(kafka),
+        "transactional_id": transactional_id,
+        # An instance that was killed leaves its transaction open, and nobody reads past it until it times out: let it
+        # take no longer than the group needs to find out (session_timeout_ms).
+        "transaction_timeout_ms": 10_000,
+        "max_block_ms": 10_000,  # the start of transactions waits so long for a coordinator
+    }
+
+
 def _client_without_topic_creation(**config: Any) -> Any:
     """A client whose look at a missing topic does not create it: a typing error must not make a topic.
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
-from kafka.serializer import Serializer
 from kafka.structs import OffsetAndMetadata
 
 from detector.records import OutgoingRecord, Partition, Record
@@ -25,11 +24,10 @@ from detector.stream.interfaces import (
 )
 from detector.stream.kafka_faults import FATAL, explain, is_final
 from detector.stream.kafka_options import consumer_options, producer_options
+from detector.stream.kafka_records import NullSerializer, send
 
 _RETRY_S = 0.1
 _FLUSH_S = 0.1
-NULL_HEADERS = "dead-letter-null-headers"
-"""Names the headers that came with a null value, which kafka-python cannot write and are written empty."""
 
 
 class KafkaPythonSource:
@@ -68,6 +66,7 @@ class KafkaPythonSource:
         return Batch(
             list(chain.from_iterable(taken.values())),
             {Partition(*tp): records[-1].offset + 1 for tp, records in taken.items()},
+            self._consumer.group_metadata(),
         )
 
     def commit(self, next_offsets: Mapping[Partition, int], on_done: CommitDone) -> None:
@@ -92,6 +91,26 @@ class KafkaPythonSource:
             self._consumer.commit(offsets, timeout_ms=int(timeout_s * 1000))
         except kafka_errors.KafkaError as error:
             raise CommitError(explain(error)) from error
+
+    def rewind(self, batch: Batch, timeout_s: float) -> bool:
+        """See `Source.rewind`."""
+        deadline = time.monotonic() + timeout_s
+        for partition, first in batch.first_offsets().items():
+            tp = TopicPartition(*partition)
+            if tp not in self._consumer.assignment():
+                continue
+            try:
+                committed = self._consumer.committed(tp, timeout_ms=max(0.0, deadline - time.monotonic()) * 1000)
+                self._consumer.seek(tp, first if committed is None else committed)
+            except kafka_errors.KafkaTimeoutError:
+                return False
+            except kafka_errors.IllegalStateError:
+                continue  # taken away between the two lines
+            except kafka_errors.KafkaError as error:
+                if not error.retriable:
+                    raise StreamError(explain(error)) from error
+                return False
+        return True
 
     def pause(self) -> None:
         """See `Source.pause`."""
@@ -215,7 +234,7 @@ class KafkaPythonSink:
     """Writes alerts and dead letters with an idempotent producer."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
-        self._producer = KafkaProducer(**producer_options(kafka), value_serializer=_NullSerializer())
+        self._producer = KafkaProducer(**producer_options(kafka), value_serializer=NullSerializer())
 
     def send(self, records: Sequence[OutgoingRecord]) -> Pending:
         """See `Sink.send`."""
@@ -236,9 +255,8 @@ class KafkaPythonSink:
 
     def _send(self, record: OutgoingRecord) -> Any:
         """The future of kafka-python, or the error that it raised instead."""
-        value = _NULL if record.key is None and record.value is None else record.value
         try:
-            return self._producer.send(record.topic, value, record.key, _writable(record.headers))
+            return send(self._producer, record)
         except (kafka_errors.KafkaError, ValueError, TypeError) as error:
             return error
 
@@ -271,20 +289,5 @@ class _KafkaPending:
         return refusals
 
 
-_NULL = object()
-"""Stands for a null value beside a null key, which kafka-python's `send` refuses though Kafka does not."""
-
-
-class _NullSerializer(Serializer):  # type: ignore[misc] # kafka-python has no types
-    def serialize(self, topic: str, headers: Any, data: Any) -> Any:  # noqa: ARG002 - the signature is the library's
-        return None if data is _NULL else data
-
-
 def _commit_error(outcome: Any) -> CommitError | None:
     return CommitError(explain(outcome)) if isinstance(outcome, Exception) else None
-
-
-def _writable(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
-    nulls = [name for name, value in headers if value is None]
-    written = [(name, b"" if value is None else value) for name, value in headers]
-    return [*written, (NULL_HEADERS, ",".join(nulls).encode())] if nulls else written

@@ -74,6 +74,12 @@ class MemorySource:
         """See `Source.commit_now`."""
         self._topics.committed |= {p: offset for p, offset in next_offsets.items() if p in self._positions}
 
+    def rewind(self, batch: Batch, timeout_s: float) -> bool:  # noqa: ARG002
+        """See `Source.rewind`."""
+        for partition, first in batch.first_offsets().items():
+            self._positions[partition] = self._topics.committed.get(partition, first)
+        return True
+
     def pause(self) -> None:
         """See `Source.pause`."""
         self._paused = True
@@ -123,3 +129,25 @@ class MemorySink:
 
     def close(self, timeout_s: float) -> None:
         """See `Sink.close`."""
+
+
+class _Committed:
+    def wait(self, timeout_s: float) -> bool:  # noqa: ARG002
+        return True
+
+
+class MemoryTransactions:
+    """Appends and commits at once."""
+
+    def __init__(self, topics: MemoryTopics) -> None:
+        self._topics = topics
+
+    def transact(self, batch: Batch, records: Sequence[OutgoingRecord]) -> _Committed:
+        """See `TransactionalSink.transact`."""
+        for record in records:
+            self._topics.append(record)
+        self._topics.committed |= batch.next_offsets
+        return _Committed()
+
+    def close(self, timeout_s: float) -> None:
+        """See `TransactionalSink.close`."""

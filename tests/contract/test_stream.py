@@ -9,9 +9,10 @@ import pytest
 from detector.local.topics import GroupProgress, read_topic
 from detector.records import OutgoingRecord, Partition, Record
 from detector.settings import KafkaSettings
-from detector.stream.interfaces import Sink, Source
+from detector.stream.interfaces import Batch, Sink, Source, TransactionalSink
 from detector.stream.kafka_python import KafkaPythonSink, KafkaPythonSource
-from detector.stream.memory import MemorySink, MemorySource, MemoryTopics
+from detector.stream.kafka_transactions import KafkaPythonTransactions
+from detector.stream.memory import MemorySink, MemorySource, MemoryTopics, MemoryTransactions
 from tests.helpers import wait_until
 
 
@@ -38,6 +39,7 @@ class Stream(Protocol):
 
     def source(self) -> Source: ...
     def sink(self) -> Sink: ...
+    def transactions(self) -> TransactionalSink: ...
     def records(self, topic: str) -> Sequence[Record]: ...
     def committed(self) -> dict[Partition, int]: ...
 
@@ -54,6 +56,9 @@ class InMemory:
 
     def sink(self) -> Sink:
         return MemorySink(self.topics)
+
+    def transactions(self) -> TransactionalSink:
+        return MemoryTransactions(self.topics)
 
     def records(self, topic: str) -> Sequence[Record]:
         return self.topics.records(topic)
@@ -74,6 +79,9 @@ class KafkaPython:
 
     def sink(self) -> Sink:
         return self._keep(KafkaPythonSink(self.kafka))
+
+    def transactions(self) -> TransactionalSink:
+        return self._keep(KafkaPythonTransactions(self.kafka))
 
     def records(self, topic: str) -> Sequence[Record]:
         return read_topic(self.kafka, topic)
@@ -294,3 +302,48 @@ def test_listener_hears_the_assignment(stream):
     assert [(kind, sorted(partitions)) for kind, partitions in stream.heard.rebalances] == [
         ("assigned", [Partition(stream.events, number) for number in range(4)])
     ]
+
+
+def next_batch(source: Source) -> Batch:
+    """The next batch that has records."""
+    return wait_until(lambda: (batch := source.poll(100, 0.5, 0.5)).records and batch, "a batch")
+
+
+def test_transaction_writes_and_commits_together(stream):
+    """Outputs, and the positions behind them: one is never there without the other."""
+    write(stream, b"1", b"2", keys=[b"k", b"k"])
+    source, transactions = stream.source(), stream.transactions()
+
+    for number in range(2):
+        batch = next_batch(source)
+        output = OutgoingRecord(stream.alerts, None, b"%d outputs" % len(batch.records), [])
+        assert transactions.transact(batch, [output] * len(batch.records)).wait(20)
+        assert stream.committed() == dict(batch.next_offsets)
+        assert len(stream.records(stream.alerts)) == 2 + number
+        write(stream, b"3", keys=[b"k"])
+
+
+def test_transaction_without_outputs_commits(stream):
+    """Most batches have no alert."""
+    write(stream, b"1")
+    source, transactions = stream.source(), stream.transactions()
+    batch = next_batch(source)
+
+    assert transactions.transact(batch, []).wait(20)
+    assert stream.committed() == dict(batch.next_offsets)
+
+
+def test_rewound_source_reads_again_what_is_not_committed(stream):
+    """After an aborted transaction; from the committed position, or from where the batch began when there is none."""
+    write(stream, b"1", b"2", keys=[b"k", b"k"])
+    source, transactions = stream.source(), stream.transactions()
+    first = next_batch(source)
+
+    assert wait_until(lambda: source.rewind(first, 1), "the rewind")
+    again = next_batch(source)
+    assert [record.offset for record in again.records] == [record.offset for record in first.records]
+    assert transactions.transact(again, []).wait(20)
+    write(stream, b"3", keys=[b"k"])
+    third = next_batch(source)
+    assert wait_until(lambda: source.rewind(first, 1), "the rewind")
+    assert [record.value for record in next_batch(source).records] == [record.value for record in third.records]

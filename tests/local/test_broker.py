@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -15,20 +14,7 @@ from detector.local.topics import create_topics, read_topic
 from detector.records import OutgoingRecord
 from detector.settings import KafkaSettings
 from detector.stream.kafka_python import KafkaPythonSink
-from tests.helpers import detector, wait_until
-
-
-def java_processes(folder: Path) -> list[int]:
-    """The Kafka processes on a data folder."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if b"kafka.Kafka" in command and str(folder).encode() in command and b"guard.py" not in command:
-            found.append(int(process.name))
-    return found
+from tests.helpers import detector, java_processes, wait_until
 
 
 @pytest.fixture

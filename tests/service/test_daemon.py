@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from detector.errors import DeadLetterLimitError, ModelError, UsageError
+from detector.errors import DeadLetterLimitError, ModelError
 from detector.events.csv_rows import read_rows
 from detector.local.demo import SAMPLE
 from detector.local.ledger import reconcile
@@ -21,7 +21,7 @@ from detector.settings import (
     ModelSettings,
     Settings,
 )
-from detector.stream.memory import MemorySink, MemorySource, MemoryTopics
+from detector.stream.memory import MemorySink, MemorySource, MemoryTopics, MemoryTransactions
 from tests.events.test_decode import BAD
 from tests.helpers import event
 
@@ -43,7 +43,11 @@ def run_to_the_end(topics: MemoryTopics, chosen: Settings) -> Daemon:
             return batch
 
     daemon = Daemon(
-        chosen, lambda kafka, listener, _wait: (EndingSource(topics, kafka.events_topic, listener), MemorySink(topics))
+        chosen,
+        lambda kafka, guarantee, listener, _wait: (
+            EndingSource(topics, kafka.events_topic, listener),
+            {"at-least-once": MemorySink, "exactly-once": MemoryTransactions}[guarantee](topics),
+        ),
     )
     daemon.run()
     return daemon
@@ -175,10 +179,15 @@ def test_missing_model_is_exit_3(tmp_path):
     assert caught.value.exit_code == 3
 
 
-def test_what_this_version_does_not_have_is_refused_at_once(model):
-    """A guarantee that is not there is never quietly replaced by a lesser one."""
-    with pytest.raises(UsageError, match="at-least-once only"):
-        Daemon(settings(model, delivery=DeliverySettings(guarantee="exactly-once")))
+def test_exactly_once_settles_the_same_books(model, scorer):
+    """The same records, the same outputs, the same positions; only how they are committed differs."""
+    topics = MemoryTopics()
+    fill(topics, [event(), b"{", None] * 5)
+
+    run_to_the_end(topics, settings(model, delivery=DeliverySettings(guarantee="exactly-once")))
+
+    books = [topics.records(topic) for topic in (KAFKA.events_topic, KAFKA.alerts_topic, KAFKA.dead_letter_topic)]
+    assert reconcile(*books, topics.committed, scorer).complete
 
 
 def test_the_service_loads_no_training_library():

@@ -6,13 +6,16 @@ import pytest
 
 from detector.records import OutgoingRecord, Partition
 from detector.stream import delivery
-from detector.stream.delivery import AtLeastOnce, DeliveryAbandoned
-from detector.stream.interfaces import Batch, CommitError, Refusal, StreamError
-from detector.stream.memory import MemorySink, MemorySource, MemoryTopics
+from detector.stream.delivery import AtLeastOnce, DeliveryAbandoned, ExactlyOnce, delivery_over
+from detector.stream.interfaces import Batch, CommitError, Refusal, StreamError, TransactionAborted
+from detector.stream.memory import MemorySink, MemorySource, MemoryTopics, MemoryTransactions
 from tests.contract.test_stream import Heard
 
 PARTITION = Partition("events", 0)
 ONE, TWO = (OutgoingRecord("alerts", None, value, []) for value in (b"1", b"2"))
+
+
+EMPTY = Batch([], {})
 
 
 class Script:
@@ -56,6 +59,9 @@ class Said:
 
     def delivery_refused(self, refusals) -> None:
         self.events.append(f"refused {len(refusals)}")
+
+    def transaction_aborted(self, reason) -> None:
+        self.events.append(f"aborted: {reason}")
 
     def committed(self, seconds) -> None:
         self.events.append("committed")
@@ -111,17 +117,18 @@ def test_refused_records_are_sent_again_alone(source):
     sink = ScriptedSink(Script(refusals=[Refusal(TWO, "NotEnoughReplicasError", final=False)]), Script())
     deliver, said, _ = at_least_once(source, sink)
 
-    deliver.deliver([ONE, TWO], never)
+    deliver.deliver(EMPTY, [ONE, TWO], never)
 
     assert sink.sent == [[ONE, TWO], [TWO]]
-    assert said.events == ["refused 1"]
+    assert source.kept_alive_paused == [True]  # what a source that reads would give meanwhile would be lost
+    assert said.events == ["refused 1", "waits", "resumed"]
 
 
 def test_reading_is_paused_and_the_group_kept_while_delivery_waits(source):
     """A broker that is away for a while costs neither the membership nor memory."""
     deliver, said, signs = at_least_once(source, ScriptedSink(Script(waits=3)))
 
-    deliver.deliver([ONE], never)
+    deliver.deliver(EMPTY, [ONE], never)
 
     assert source.kept_alive_paused == [True] * 3
     assert len(signs) == 3
@@ -134,7 +141,7 @@ def test_giving_up_commits_nothing(source, topics):
     deliver, said, _ = at_least_once(source, ScriptedSink(Script(waits=1000)))
 
     with pytest.raises(DeliveryAbandoned):
-        deliver.deliver([ONE], lambda: True)
+        deliver.deliver(EMPTY, [ONE], lambda: True)
 
     assert topics.committed == {}
     assert said.events == ["waits", "resumed"]
@@ -148,7 +155,7 @@ def test_final_refusal_stops_with_the_topic_and_what_to_do(source):
     with pytest.raises(
         StreamError, match=r"topic alerts refuses a record of 1 bytes: MessageSizeTooLarge.*max.message.bytes"
     ):
-        deliver.deliver([ONE], never)
+        deliver.deliver(EMPTY, [ONE], never)
 
 
 def test_failed_commit_is_made_up_for_by_the_next(source, topics):
@@ -190,3 +197,85 @@ def test_late_answer_to_an_early_commit_does_not_hide_a_later_position(source, t
     deliver.finish(1)
 
     assert topics.committed == {PARTITION: 2}
+
+
+class ScriptedTransaction:
+    """Takes some waits, then is committed or fails."""
+
+    def __init__(self, waits=0, error=None) -> None:
+        self._waits, self._error = waits, error
+
+    def wait(self, timeout_s: float) -> bool:
+        self._waits -= 1
+        if self._waits < 0 and self._error:
+            raise self._error
+        return self._waits < 0
+
+
+class ScriptedTransactions(MemoryTransactions):
+    def __init__(self, topics, *scripts) -> None:
+        super().__init__(topics)
+        self.scripts = list(scripts)
+
+    def transact(self, batch, records):
+        return self.scripts.pop(0) if self.scripts else super().transact(batch, records)
+
+
+def exactly_once(source, sink):
+    said = Said()
+    return ExactlyOnce(source, sink, said, lambda: None), said
+
+
+def two_events(topics):
+    for value in (b"1", b"2"):
+        topics.append(OutgoingRecord("events", None, value, []))
+
+
+def test_aborted_batch_is_read_again_from_the_committed_positions(topics):
+    """Nothing of it was written, so nothing of it may be skipped: paused meanwhile, then from the start."""
+    two_events(topics)
+    source = WatchedSource(topics)
+    deliver, said = exactly_once(source, ScriptedTransactions(topics, ScriptedTransaction(2, TransactionAborted("x"))))
+    batch = source.poll(10, 0, 0)
+
+    assert not deliver.deliver(batch, [ONE], never)
+    again = source.poll(10, 0, 0)
+
+    assert again.records == batch.records
+    assert deliver.deliver(again, [ONE], never)
+    assert topics.committed == {PARTITION: 2}
+    assert [record.value for record in topics.records("alerts")] == [b"1"]
+    assert [event.split()[0] for event in said.events] == ["waits", "aborted:", "resumed", "committed"]
+
+
+def test_transaction_whose_end_is_unknown_is_settled_by_the_brokers_positions(topics):
+    """The connection broke behind the commit: what is committed is not written twice."""
+    two_events(topics)
+    source = WatchedSource(topics)
+    deliver, _ = exactly_once(
+        source, ScriptedTransactions(topics, ScriptedTransaction(0, TransactionAborted("broken")))
+    )
+    batch = source.poll(10, 0, 0)
+    topics.committed |= batch.next_offsets
+
+    assert not deliver.deliver(batch, [ONE], never)
+    assert source.poll(10, 0, 0).records == []
+
+
+def test_giving_up_a_transaction_commits_nothing(topics):
+    """A stop with the brokers down ends, and the batch is read again by the next."""
+    two_events(topics)
+    source = WatchedSource(topics)
+    deliver, said = exactly_once(source, ScriptedTransactions(topics, ScriptedTransaction(waits=1000)))
+
+    with pytest.raises(DeliveryAbandoned):
+        deliver.deliver(source.poll(10, 0, 0), [ONE], lambda: True)
+
+    assert topics.committed == {}
+    assert said.events == ["waits", "resumed"]
+
+
+@pytest.mark.parametrize(("sink", "guarantee"), [(MemorySink, AtLeastOnce), (MemoryTransactions, ExactlyOnce)])
+def test_guarantee_is_what_the_sink_can_give(topics, source, sink, guarantee):
+    """Never a lesser one in silence."""
+    assert isinstance(delivery_over(source, sink(topics), Said(), lambda: None), guarantee)

@@ -9,7 +9,8 @@ from detector.records import OutgoingRecord, Partition
 from detector.stream.connect import open_stream
 from detector.stream.interfaces import StreamError
 from detector.stream.kafka_faults import is_final
-from detector.stream.kafka_python import NULL_HEADERS, KafkaPythonSink, KafkaPythonSource
+from detector.stream.kafka_python import KafkaPythonSink, KafkaPythonSource
+from detector.stream.kafka_records import NULL_HEADERS
 from detector.stream.readiness import unreachable
 from tests.contract.test_stream import Heard
 from tests.helpers import wait_until
@@ -156,12 +157,12 @@ def test_opening_waits_for_brokers_and_topics_and_says_which(kafka):
             raise EnoughError
 
     with pytest.raises(EnoughError):
-        open_stream(kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1"}), Heard(), wait)
+        open_stream(kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1"}), "at-least-once", Heard(), wait)
     assert reasons[0] == "no broker can be reached: 127.0.0.1:1: Connection refused"
 
     reasons.clear()
     with pytest.raises(EnoughError):
-        open_stream(kafka.model_copy(update={"alerts_topic": "nowhere"}), Heard(), wait)
+        open_stream(kafka.model_copy(update={"alerts_topic": "nowhere"}), "at-least-once", Heard(), wait)
     assert "missing topics: nowhere: create them: kafka-topics.sh" in reasons[0]
 
 

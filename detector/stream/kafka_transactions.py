@@ -1,0 +1,121 @@
+"""Transactions over kafka-python: outputs and positions together, or not at all."""
+
+import contextlib
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any
+from uuid import uuid4
+
+from kafka import KafkaProducer, TopicPartition
+from kafka import errors as kafka_errors
+from kafka.structs import OffsetAndMetadata
+
+from detector.records import OutgoingRecord
+from detector.settings import Guarantee, KafkaSettings
+from detector.stream.background import in_background
+from detector.stream.interfaces import Batch, PendingTransaction, StreamError, TransactionAborted
+from detector.stream.kafka_faults import BEYOND_RETRY, explain
+from detector.stream.kafka_options import transaction_options
+from detector.stream.kafka_python import KafkaPythonSink
+from detector.stream.kafka_records import NullSerializer, send
+
+_ABANDONED_CLOSE_S = 0.0
+
+
+class KafkaPythonTransactions:
+    """Writes with a transactional producer, and makes a new one when the old one is past use.
+
+    The brokers fence whoever is not what it was: the positions are committed for the membership with which the batch
+    was read (KIP-447), so a member that lost its partitions meanwhile cannot commit for them.
+    """
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        # The group's name in front, so that the right to it can be given for a prefix. A named instance keeps its id
+        # over a restart and ends at once what it left open; another one's open transaction ends by its timeout.
+        transactional_id = f"{kafka.group_id}-{kafka.instance_id or uuid4().hex}"
+        self._options = transaction_options(kafka, transactional_id)
+        self._producer: KafkaProducer | None = None
+
+    def transact(self, batch: Batch, records: Sequence[OutgoingRecord]) -> PendingTransaction:
+        """See `TransactionalSink.transact`."""
+        return _Pending(in_background(lambda: self._transact(batch, records)))
+
+    def close(self, timeout_s: float) -> None:
+        """See `TransactionalSink.close`."""
+        if self._producer is not None:
+            with contextlib.suppress(kafka_errors.KafkaError):
+                self._producer.close(timeout=timeout_s)
+
+    def connect(self) -> KafkaProducer:
+        """The producer; when it is a new one, nothing of an earlier one with its id is left open.
+
+        Raises:
+            KafkaError: the brokers could not be reached in time, or refuse.
+        """
+        if self._producer is not None:
+            return self._producer
+        producer = KafkaProducer(**self._options, value_serializer=NullSerializer())
+        try:
+            producer.init_transactions()
+        except BaseException:
+            producer.close(timeout=_ABANDONED_CLOSE_S)
+            raise
+        self._producer = producer
+        return producer
+
+    def _transact(self, batch: Batch, records: Sequence[OutgoingRecord]) -> None:
+        producer = self.connect()
+        try:
+            producer.begin_transaction()
+            sent = [send(producer, record) for record in records]
+            producer.flush()
+            for outcome in sent:
+                outcome.get()
+            producer.send_offsets_to_transaction(_offsets(batch), batch.membership)
+            producer.commit_transaction()
+        except BaseException:
+            self._abort(producer)
+            raise
+
+    def _abort(self, producer: Any) -> None:
+        """Abort, or give the producer up: the next one's start ends what this one left open."""
+        try:
+            producer.abort_transaction()
+        except kafka_errors.KafkaError:
+            self._producer = None
+            with contextlib.suppress(kafka_errors.KafkaError):
+                producer.close(timeout=_ABANDONED_CLOSE_S)
+
+
+class _Pending:
+    def __init__(self, future: "Future[None]") -> None:
+        self._future = future
+
+    def wait(self, timeout_s: float) -> bool:
+        try:
+            self._future.result(timeout_s)
+        except FutureTimeoutError:
+            return False
+        except BEYOND_RETRY as error:
+            raise StreamError(explain(error)) from error
+        except kafka_errors.KafkaError as error:
+            raise TransactionAborted(explain(error)) from error
+        return True
+
+
+def _offsets(batch: Batch) -> dict[TopicPartition, OffsetAndMetadata]:
+    return {TopicPartition(*tp): OffsetAndMetadata(offset, "", -1) for tp, offset in batch.next_offsets.items()}
+
+
+def kafka_sink(kafka: KafkaSettings, guarantee: Guarantee) -> KafkaPythonSink | KafkaPythonTransactions:
+    """The sink that a guarantee asks for, connected.
+
+    Raises:
+        KafkaError: the brokers could not be reached in time, or refuse.
+    """
+    if guarantee == "at-least-once":
+        return KafkaPythonSink(kafka)
+    transactions = KafkaPythonTransactions(kafka)
+    transactions.connect()
+    return transactions

@@ -1,0 +1,137 @@
+"""Events flowing in, daemons that are hurt, and the books at the end."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from detector.events.csv_rows import read_rows
+from detector.local.demo import SAMPLE
+from detector.local.ledger import Ledger, reconcile
+from detector.local.topics import GroupProgress, read_topic
+from detector.records import OutgoingRecord
+from detector.service.scoring import Scorer
+from detector.settings import KafkaSettings
+from detector.stream.kafka_python import KafkaPythonSink
+from tests.helpers import RunningDetector, event, kafka_options, running_detector, wait_until
+
+_ALERT_SHARE = 0.2
+_BAD = (b"{", None, b"[]")
+_POOL = 1000
+_SLICE_S = 0.1
+
+
+def event_pool(scorer: Scorer) -> list[bytes | None]:
+    """Values of which a fifth is suspicious and one in a hundred is no event: whatever is lost or doubled shows."""
+    rows = [event(**row.event) for row in read_rows(SAMPLE)]
+    suspicious = scorer.score(rows).suspicious
+    alarming, calm = ([rows[i] for i in np.flatnonzero(suspicious == verdict)] for verdict in (True, False))
+    random = np.random.default_rng(0)
+    pool: list[bytes | None] = [
+        alarming[number % len(alarming)] if random.random() < _ALERT_SHARE else calm[number % len(calm)]
+        for number in range(_POOL)
+    ]
+    for number in range(0, _POOL, 100):
+        pool[number] = _BAD[number // 100 % len(_BAD)]
+    return pool
+
+
+class Scene:
+    """One set of topics with a feeder, and the daemons on them."""
+
+    def __init__(self, kafka: KafkaSettings, scorer: Scorer, options: Sequence[str], folder: Path) -> None:
+        self.kafka = kafka
+        self._scorer = scorer
+        self._options = [*kafka_options(kafka), *options]
+        self._folder = folder
+        self._started = 0
+        self._stack = ExitStack()
+        self._pool = event_pool(scorer)
+
+    def start(self, *options: str) -> RunningDetector:
+        """Another daemon, with these settings besides; ended with the scene."""
+        self._started += 1
+        log = self._folder / f"detector-{self._started}.log"
+        return self._stack.enter_context(running_detector([*self._options, *options], log))
+
+    def start_ready(self, *options: str) -> RunningDetector:
+        """The same, once it owns partitions."""
+        daemon = self.start(*options)
+        daemon.wait_for_log("partitions assigned")
+        return daemon
+
+    def write(self, number: int) -> None:
+        """Write so many events and wait until they are safe."""
+        sink = KafkaPythonSink(self.kafka)
+        values = [self._pool[i % _POOL] for i in range(number)]
+        pending = sink.send([OutgoingRecord(self.kafka.events_topic, None, value, []) for value in values])
+        wait_until(lambda: pending.wait(1), "the acknowledgement of the events")
+        assert pending.refused() == []
+        sink.close(5)
+
+    @contextmanager
+    def flow(self, rate: int = 1000) -> Iterator[None]:
+        """Within the block, so many events a second come in."""
+        stopped = threading.Event()
+        thread = threading.Thread(target=self._feed, args=(rate, stopped), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stopped.set()
+            thread.join()
+
+    def _feed(self, rate: int, stopped: threading.Event) -> None:
+        sink = KafkaPythonSink(self.kafka)
+        position = 0
+        while not stopped.wait(_SLICE_S):
+            number = int(rate * _SLICE_S)
+            values = [self._pool[(position + i) % _POOL] for i in range(number)]
+            position += number
+            records: Sequence[OutgoingRecord] = [
+                OutgoingRecord(self.kafka.events_topic, None, value, []) for value in values
+            ]
+            while records:
+                pending = sink.send(records)
+                while not pending.wait(1):
+                    pass
+                records = [refusal.record for refusal in pending.refused()]
+        sink.close(5)
+
+    def alerts(self) -> int:
+        """How many alerts a reader of committed records sees."""
+        return len(read_topic(self.kafka, self.kafka.alerts_topic))
+
+    def books(self, timeout_s: float = 90) -> Ledger:
+        """The ledger, once everything that was written is committed."""
+        progress = GroupProgress(self.kafka)
+        try:
+            wait_until(lambda: progress.behind() == 0, "the end of the events topic", timeout_s)
+            committed = progress.committed()
+        finally:
+            progress.close()
+        topics = (self.kafka.events_topic, self.kafka.alerts_topic, self.kafka.dead_letter_topic)
+        return reconcile(*(read_topic(self.kafka, topic) for topic in topics), committed, self._scorer)
+
+    def close(self) -> None:
+        """End every daemon."""
+        self._stack.close()
+
+
+def first_new_alert_s(scene: Scene, since: float) -> float:
+    """How long after a moment (of time.monotonic) a reader sees an alert that was not there when asked."""
+    before = scene.alerts()
+    wait_until(lambda: scene.alerts() > before, "a new alert")
+    return time.monotonic() - since
+
+
+def check(ledger: Ledger, guarantee: str) -> None:
+    """What was promised: nothing lost, nothing that should not be there, and with exactly-once nothing twice."""
+    assert ledger.events > 0
+    assert ledger.alerts > 0
+    assert (ledger.lost, ledger.unexpected) == (0, 0)
+    if guarantee == "exactly-once":
+        assert ledger.duplicates == 0

@@ -1,0 +1,116 @@
+"""A broker that is killed, frozen or away: the service waits, says so, comes back alone, and the books are right."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from detector.local.broker import EmbeddedBroker
+from detector.local.topics import create_topics
+from detector.settings import KafkaSettings
+from tests.faults.scene import Scene, check, first_new_alert_s
+from tests.helpers import java_processes, wait_until
+
+KILLS = int(os.environ.get("DETECTOR_SOAK_BROKER_KILLS", "2"))
+BACK_WITHIN_S = 5.0
+
+
+@pytest.fixture(params=["at-least-once", "exactly-once"])
+def guarantee(request):
+    return request.param
+
+
+class Hurt:
+    """A broker of this test's own, that can be killed, frozen and started again where it was."""
+
+    def __init__(self, folder) -> None:
+        self._folder = folder
+        self.broker = EmbeddedBroker(data_dir=folder).start()
+        self.port = int(self.broker.bootstrap_servers.rpartition(":")[2])
+
+    def signal(self, number) -> None:
+        (java,) = java_processes(self._folder)
+        os.kill(java, number)
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        self.broker.stop()
+
+    def start(self) -> None:
+        self.broker = EmbeddedBroker(port=self.port, data_dir=self._folder).start()
+
+
+@pytest.fixture
+def hurt(tmp_path):
+    opened = Hurt(tmp_path / "kafka")
+    yield opened
+    opened.broker.stop()
+
+
+@pytest.fixture
+def scene(hurt, scorer, model, guarantee, tmp_path):
+    kafka = KafkaSettings(bootstrap_servers=hurt.broker.bootstrap_servers)
+    create_topics(kafka, 4)
+    options = ["--set", f"model.path={model}", "--set", "model.engine=numpy", "--set", "batch.max_records=200"]
+    opened = Scene(kafka, scorer, [*options, "--set", f"delivery.guarantee={guarantee}"], tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.timeout(3600)
+def test_broker_killed_in_mid_batch(scene, hurt, guarantee, record_property):
+    """SIGKILL of the broker under load, and its return on the same data."""
+    back = []
+    with scene.flow(rate=500):
+        scene.start_ready()
+        for _ in range(KILLS):
+            before = scene.alerts()
+            wait_until(lambda before=before: scene.alerts() > before, "alerts before the kill")
+            hurt.kill()
+            hurt.start()
+            back.append(first_new_alert_s(scene, time.monotonic()))
+    ledger = scene.books()
+
+    record_property("first_new_alert_s", back)
+    check(ledger, guarantee)
+    assert max(back) <= 3 * BACK_WITHIN_S  # of a shared machine; the bar of 5 s is the soak's median
+
+
+def test_frozen_broker_is_seen_from_inside(scene, hurt, guarantee):
+    """It accepts connections and answers nothing: alive and not ready, one line when it starts, one when it ends."""
+    daemon = scene.start_ready()
+    scene.write(200)
+    scene.books()
+    scene.write(2000)
+    hurt.signal(signal.SIGSTOP)
+    try:
+        wait_until(lambda: daemon.get("/readyz")[0] == 503, "not ready")
+        assert daemon.get("/healthz")[0] == 200
+        assert "delivery waits for acknowledgements" in daemon.get("/readyz")[1]
+        assert daemon.metric("detector_paused") == 1
+    finally:
+        hurt.signal(signal.SIGCONT)
+    wait_until(lambda: daemon.get("/readyz")[0] == 200, "ready again")
+
+    check(scene.books(), guarantee)
+    log = daemon.log_file.read_text()
+    assert log.count("delivery waits for acknowledgements; reading is paused") == log.count("delivery no longer waits")
+
+
+def test_stop_with_the_broker_down_ends_in_time(scene, hurt, guarantee):
+    """A node that is drained does not wait for a Kafka that is gone; what was in hand is read again by the next."""
+    with scene.flow(rate=1000):
+        daemon = scene.start_ready("--set", "shutdown.timeout_s=4")
+        before = scene.alerts()
+        wait_until(lambda: scene.alerts() > before, "alerts")
+        hurt.kill()
+        started = time.monotonic()
+        assert daemon.stop(signal.SIGTERM) == 0
+        took_s = time.monotonic() - started
+        hurt.start()
+        scene.start_ready()
+    ledger = scene.books()
+
+    assert took_s <= 4 + 2
+    check(ledger, guarantee)

@@ -1,0 +1,150 @@
+"""Daemons that are killed, frozen, joined and left: nothing is lost, and nothing doubled where that is promised."""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from detector.local.topics import create_topics
+from tests.faults.scene import Scene, check, first_new_alert_s
+from tests.helpers import wait_until
+
+KILLS = int(os.environ.get("DETECTOR_SOAK_KILLS", "20"))
+SESSION_TIMEOUT_S = 10.0
+
+
+@pytest.fixture(params=["at-least-once", "exactly-once"])
+def guarantee(request):
+    return request.param
+
+
+@pytest.fixture
+def scene(kafka, scorer, model, guarantee, tmp_path):
+    options = ["--set", f"model.path={model}", "--set", "model.engine=numpy", "--set", "batch.max_records=200"]
+    opened = Scene(kafka, scorer, [*options, "--set", f"delivery.guarantee={guarantee}"], tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.timeout(3600)
+def test_killed_at_random_moments(scene, guarantee, record_property):
+    """SIGKILL asks nobody: between any two lines of the loop, and in the middle of a commit."""
+    moments = random.Random(0)  # noqa: S311 - moments, not secrets
+    back = []
+    with scene.flow(rate=1000):
+        daemon = scene.start_ready("--set", "kafka.instance_id=one")
+        for _ in range(KILLS // 2):
+            time.sleep(moments.uniform(0.0, 1.0))  # the fault's own moment, not a wait for anything
+            daemon.process.kill()
+            daemon.process.wait()
+            killed = time.monotonic()
+            daemon = scene.start("--set", "kafka.instance_id=one")
+            daemon.wait_for_log("partitions assigned")
+            back.append(time.monotonic() - killed)
+    ledger = scene.books()
+
+    check(ledger, guarantee)
+    record_property("back_s", back)
+    print(
+        f"\n{guarantee}: {KILLS // 2} SIGKILLs, {ledger.events} events, lost {ledger.lost}, duplicates "
+        f"{ledger.duplicates}; assigned again after {min(back):.1f} to {max(back):.1f} s"
+    )
+
+
+def test_another_takes_over_from_the_killed(scene, guarantee):
+    """Without a fixed identity: after the session timeout the partitions are another instance's, alerts go on."""
+    with scene.flow(rate=500):
+        one, two = scene.start_ready(), scene.start_ready()
+        wait_until(lambda: two.metric("detector_assigned_partitions") == 2, "two partitions each")
+        one.process.kill()
+        killed = time.monotonic()
+        wait_until(lambda: two.metric("detector_assigned_partitions") == 4, "the partitions of the killed one")
+        taken_over_s = first_new_alert_s(scene, killed)
+    ledger = scene.books()
+
+    print(f"\n{guarantee}: first new alert {taken_over_s:.1f} s after the kill of one of two")
+    assert taken_over_s <= SESSION_TIMEOUT_S + 15
+    check(ledger, guarantee)
+
+
+def test_stopped_beyond_the_session_timeout_and_resumed(scene, guarantee):
+    """A zombie: it wakes up with a batch in hand whose partitions are another's by now."""
+    with scene.flow(rate=500):
+        one = scene.start_ready()
+        one.process.send_signal(signal.SIGSTOP)
+        two = scene.start("--set", "http.port=0")
+        wait_until(lambda: two.logged("partitions assigned") and two.metric("detector_assigned_partitions") == 4, "all")
+        scene.write(1000)
+        one.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: one.metric("detector_assigned_partitions") == 2, "its share after it came back")
+    ledger = scene.books()
+
+    print(f"\n{guarantee}: zombie, {ledger.events} events, lost {ledger.lost}, duplicates {ledger.duplicates}")
+    check(ledger, guarantee)
+
+
+def test_instances_join_and_leave_under_load(scene, guarantee):
+    """A rolling restart of three, in the cooperative protocol."""
+    with scene.flow(rate=1000):
+        running = [scene.start_ready() for _ in range(3)]
+        for daemon in running[:2]:
+            assert daemon.stop(signal.SIGTERM) == 0
+        last = running[2]
+        wait_until(lambda: last.metric("detector_assigned_partitions") == 4, "everything at the last one")
+    ledger = scene.books()
+
+    check(ledger, guarantee)
+
+
+@pytest.mark.parametrize("guarantee", ["at-least-once"], indirect=True)
+def test_more_partitions_are_read(scene, guarantee):
+    """A topic that grows: the new partitions are found, from their first record on."""
+    from kafka import KafkaAdminClient
+    from kafka.admin import NewPartitions
+
+    daemon = scene.start_ready()
+    admin = KafkaAdminClient(bootstrap_servers=scene.kafka.bootstrap_servers)
+    admin.create_partitions({scene.kafka.events_topic: NewPartitions(6)})
+    admin.close()
+    scene.write(600)
+    wait_until(lambda: daemon.metric("detector_assigned_partitions") == 6, "the new partitions", timeout_s=90)
+
+    check(scene.books(), guarantee)
+
+
+@pytest.mark.parametrize("guarantee", ["at-least-once"], indirect=True)
+def test_retention_passes_the_committed_position(scene, guarantee):
+    """What is gone is gone, but it is counted and said, and reading goes on at the policy's end."""
+    from kafka import KafkaAdminClient, TopicPartition
+
+    daemon = scene.start_ready()
+    scene.write(400)
+    scene.books()
+    daemon.stop(signal.SIGTERM)
+    scene.write(400)
+    admin = KafkaAdminClient(bootstrap_servers=scene.kafka.bootstrap_servers)
+    admin.delete_records({TopicPartition(scene.kafka.events_topic, number): 150 for number in range(4)})
+    admin.close()
+    daemon = scene.start_ready()
+    wait_until(lambda: daemon.metric("detector_offset_resets_total") > 0, "the reset")
+    scene.write(100)
+
+    assert scene.books().lost == 0  # of what the topic still has
+    assert "records before the new one were not read" in daemon.log_file.read_text()
+
+
+def test_deleted_alerts_topic_is_waited_for(scene, guarantee, kafka):
+    """Somebody cleans up too much, and makes the topic again."""
+    from kafka import KafkaAdminClient
+
+    daemon = scene.start_ready()
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    admin.delete_topics([kafka.alerts_topic])
+    admin.close()
+    scene.write(300)
+    daemon.wait_for_log("delivery waits for acknowledgements; reading is paused")
+    create_topics(kafka, 4)
+
+    check(scene.books(), guarantee)

@@ -1,0 +1,75 @@
+"""Transactions on the real broker: fenced, aborted, refused."""
+
+import pytest
+
+from detector.local.topics import read_topic
+from detector.records import OutgoingRecord
+from detector.settings import KafkaSettings
+from detector.stream.interfaces import Batch, StreamError, TransactionAborted
+from detector.stream.kafka_python import KafkaPythonSink, KafkaPythonSource
+from detector.stream.kafka_transactions import KafkaPythonTransactions
+from tests.contract.test_stream import Heard, next_batch
+from tests.helpers import wait_until
+
+
+@pytest.fixture
+def named(kafka) -> KafkaSettings:
+    return kafka.model_copy(update={"instance_id": "one"})
+
+
+def alert(kafka, value=b"alert"):
+    return OutgoingRecord(kafka.alerts_topic, None, value, [])
+
+
+def read_one(kafka) -> tuple[KafkaPythonSource, Batch]:
+    sink = KafkaPythonSink(kafka)
+    assert sink.send([OutgoingRecord(kafka.events_topic, None, b"event", [])]).wait(20)
+    sink.close(5)
+    source = KafkaPythonSource(kafka, Heard())
+    return source, next_batch(source)
+
+
+def test_member_that_lost_its_partitions_cannot_commit_for_them(kafka):
+    """The zombie of KIP-447: its alerts are never seen, its positions never move."""
+    source, batch = read_one(kafka)
+    source.close(5)
+    transactions = KafkaPythonTransactions(kafka)
+
+    with pytest.raises(TransactionAborted):
+        wait_until(lambda: transactions.transact(batch, [alert(kafka)]).wait(1), "the end of the transaction")
+
+    assert read_topic(kafka, kafka.alerts_topic) == []
+    transactions.close(5)
+
+
+def test_fenced_producer_is_replaced(named):
+    """Its transaction timed out, or a second one of its name was there for a moment: the next batch goes through."""
+    source, batch = read_one(named)
+    first, second = KafkaPythonTransactions(named), KafkaPythonTransactions(named)
+    first.connect()
+    second.connect()
+
+    with pytest.raises(TransactionAborted):
+        wait_until(lambda: first.transact(batch, [alert(named, b"1")]).wait(1), "the end of the transaction")
+    assert first.transact(batch, [alert(named, b"2")]).wait(30)
+
+    assert [record.value for record in read_topic(named, named.alerts_topic)] == [b"2"]
+    for opened in (first, second, source):
+        opened.close(5)
+
+
+def test_record_that_no_topic_takes_stops(kafka):
+    """An alert is never left out so that the rest can go on."""
+    small = kafka.model_copy(update={"max_record_bytes": 1})
+    source, batch = read_one(kafka)
+    transactions = KafkaPythonTransactions(small)
+
+    with pytest.raises(StreamError, match="MessageSizeTooLargeError"):
+        wait_until(
+            lambda: transactions.transact(batch, [alert(kafka), alert(kafka, b"x" * 200_000)]).wait(1), "the refusal"
+        )
+
+    assert read_topic(kafka, kafka.alerts_topic) == []
+    assert transactions.transact(batch, []).wait(30)
+    for opened in (transactions, source):
+        opened.close(5)
