@@ -24,7 +24,7 @@ from detector.stream.interfaces import (
 )
 from detector.stream.kafka_faults import FATAL, explain, is_final
 from detector.stream.kafka_options import consumer_options, producer_options
-from detector.stream.kafka_records import NullSerializer, send
+from detector.stream.kafka_records import NullSerializer, close, send
 
 _RETRY_S = 0.1
 _FLUSH_S = 0.1
@@ -249,9 +249,7 @@ class KafkaPythonSink:
 
     def close(self, timeout_s: float) -> None:
         """See `Sink.close`."""
-        # It flushes first, and gives up when that takes too long; its threads are daemons and end with the process.
-        with contextlib.suppress(kafka_errors.KafkaTimeoutError):
-            self._producer.close(timeout=timeout_s)
+        close(self._producer, timeout_s)
 
     def _send(self, record: OutgoingRecord) -> Any:
         """The future of kafka-python, or the error that it raised instead."""

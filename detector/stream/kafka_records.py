@@ -1,9 +1,10 @@
-"""Records as kafka-python's producer takes them."""
+"""kafka-python's producer: records as it takes them, and an end that it does not have by itself."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from kafka import KafkaProducer
+from kafka import errors as kafka_errors
 from kafka.serializer import Serializer
 
 from detector.records import OutgoingRecord
@@ -27,6 +28,17 @@ def send(producer: KafkaProducer, record: OutgoingRecord) -> Any:
     """Hand a record to a producer that has the `NullSerializer`; gives kafka-python's future, raises what it raises."""
     value = _NULL if record.key is None and record.value is None else record.value
     return producer.send(record.topic, value, record.key, _writable(record.headers))
+
+
+def close(producer: KafkaProducer, timeout_s: float) -> None:
+    """Close a producer within the time; records that are still on their way may be lost."""
+    try:
+        producer.close(timeout=timeout_s)
+    except kafka_errors.KafkaTimeoutError:
+        # It gives up in the middle when its flush takes too long, and begins again when it is collected: for another
+        # second, and with a traceback at the end of the process.
+        producer._sender.force_close()  # noqa: SLF001 - what its `close` does last
+        producer._closed = True  # noqa: SLF001
 
 
 def _writable(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:

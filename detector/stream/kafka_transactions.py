@@ -1,6 +1,5 @@
 """Transactions over kafka-python: outputs and positions together, or not at all."""
 
-import contextlib
 from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -18,7 +17,7 @@ from detector.stream.interfaces import Batch, PendingTransaction, StreamError, T
 from detector.stream.kafka_faults import BEYOND_RETRY, explain
 from detector.stream.kafka_options import transaction_options
 from detector.stream.kafka_python import KafkaPythonSink
-from detector.stream.kafka_records import NullSerializer, send
+from detector.stream.kafka_records import NullSerializer, close, send
 
 _ABANDONED_CLOSE_S = 0.0
 
@@ -44,8 +43,7 @@ class KafkaPythonTransactions:
     def close(self, timeout_s: float) -> None:
         """See `TransactionalSink.close`."""
         if self._producer is not None:
-            with contextlib.suppress(kafka_errors.KafkaError):
-                self._producer.close(timeout=timeout_s)
+            close(self._producer, timeout_s)
 
     def connect(self) -> KafkaProducer:
         """The producer; when it is a new one, nothing of an earlier one with its id is left open.
@@ -59,7 +57,7 @@ class KafkaPythonTransactions:
         try:
             producer.init_transactions()
         except BaseException:
-            producer.close(timeout=_ABANDONED_CLOSE_S)
+            close(producer, _ABANDONED_CLOSE_S)
             raise
         self._producer = producer
         return producer
@@ -84,8 +82,7 @@ class KafkaPythonTransactions:
             producer.abort_transaction()
         except kafka_errors.KafkaError:
             self._producer = None
-            with contextlib.suppress(kafka_errors.KafkaError):
-                producer.close(timeout=_ABANDONED_CLOSE_S)
+            close(producer, _ABANDONED_CLOSE_S)
 
 
 class _Pending:
