@@ -23,6 +23,10 @@ app = typer.Typer(
 )
 model_app = typer.Typer(help="Look at a model folder.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(model_app, name="model")
+dead_letter_app = typer.Typer(
+    help="Look at dead letters, and send them back.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(dead_letter_app, name="dead-letter")
 
 Files = Annotated[list[Path], typer.Argument(help="BETH CSV files, either format", metavar="FILE...")]
 
@@ -216,6 +220,82 @@ def model_verify(context: typer.Context, path: ModelPath = None) -> None:
         failed |= not ok
     if failed:
         raise typer.Exit(ModelError.exit_code)
+
+
+Reason = Annotated[str | None, typer.Option(help="only those with this reason")]
+Since = Annotated[
+    str | None,
+    typer.Option(help="only those written since: 2026-11-21T10:00:00Z, or an age: 30m, 2h, 7d"),
+]
+
+
+@dead_letter_app.command("show")
+def dead_letter_show(
+    context: typer.Context,
+    reason: Reason = None,
+    since: Since = None,
+    examples: Annotated[int, typer.Option(help="examples of each reason", min=0)] = 3,
+) -> None:
+    """Print what is in the dead-letter topic, by reason."""
+    from detector.dead_letters.selection import parse_selection
+    from detector.dead_letters.show import lines, summarize
+    from detector.dead_letters.tables import tables
+    from detector.service.signals import Stop, stop_on_signals
+
+    selection = parse_selection(reason, since)
+    kafka = _settings(context).kafka
+    stop, console = Stop(), Console()
+    with stop_on_signals(stop):
+        summaries = summarize(kafka, selection, examples, lambda: bool(stop))
+    if stop:
+        typer.echo("stopped by a signal: this is what was read until then")
+    if not summaries:
+        meant = "no dead letters" if selection.everything else "no such dead letters"
+        typer.echo(f"{meant} in {kafka.dead_letter_topic}")
+    elif console.is_terminal:
+        for table in tables(kafka.dead_letter_topic, summaries):
+            console.print(table)
+    else:
+        for line in lines(summaries):
+            typer.echo(line)
+
+
+@dead_letter_app.command("replay")
+def dead_letter_replay(
+    context: typer.Context,
+    reason: Reason = None,
+    since: Since = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be sent, and send nothing")] = False,
+    limit: Annotated[int | None, typer.Option(help="send this many at most", min=0)] = None,
+    max_attempts: Annotated[int, typer.Option(help="leave out what was sent back this often", min=1)] = 3,
+    wait: Annotated[
+        float, typer.Option(help="wait this many seconds for the daemon, and tell how many went through", min=0)
+    ] = 0,
+) -> None:
+    """Send dead letters back to the events topic, as they first came."""
+    from detector.dead_letters.replay import Rules, open_replay
+    from detector.dead_letters.selection import parse_selection
+    from detector.service.signals import Stop, stop_on_signals
+
+    rules = Rules(parse_selection(reason, since), max_attempts, limit)
+    kafka = _settings(context).kafka
+    stop = Stop()
+    with stop_on_signals(stop), open_replay(kafka, rules, stop.wait) as run:
+        if dry_run:
+            for line in run.rehearse():
+                typer.echo(line)
+        else:
+            with _progress("dead letters", run.total) as on_record:
+                run.send(on_record)
+        typer.echo(run.tally.line(rules, kafka.events_topic, rehearsed=dry_run, stopped=bool(stop)))
+        if wait and run.tally.arrived.total and not stop:
+            outcome = run.follow(wait)
+            typer.echo(outcome.line())
+            if outcome.unread and not stop:
+                raise DetectorError(
+                    f"group {kafka.group_id} has not committed past all of them within {wait:g} s: is the daemon "
+                    "running?"
+                )
 
 
 @contextmanager

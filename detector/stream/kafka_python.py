@@ -17,7 +17,6 @@ from detector.stream.interfaces import (
     CommitDone,
     CommitError,
     Listener,
-    Pending,
     RebalanceKind,
     Refusal,
     StreamError,
@@ -236,7 +235,7 @@ class KafkaPythonSink:
     def __init__(self, kafka: KafkaSettings) -> None:
         self._producer = KafkaProducer(**producer_options(kafka), value_serializer=NullSerializer())
 
-    def send(self, records: Sequence[OutgoingRecord]) -> Pending:
+    def send(self, records: Sequence[OutgoingRecord]) -> "_KafkaPending":
         """See `Sink.send`."""
         sent: list[tuple[OutgoingRecord, Any]] = []
         gone: dict[str, Exception] = {}
@@ -285,6 +284,11 @@ class _KafkaPending:
             if error is not None:
                 refusals.append(Refusal(record, explain(error), is_final(error)))
         return refusals
+
+    def written(self) -> list[tuple[Partition, int]]:
+        """Where each record that is acknowledged by now arrived; offset -1 when the broker did not say."""
+        arrived = [outcome.value for _, outcome in self._sent if not isinstance(outcome, Exception)]
+        return [(Partition(place.topic, place.partition), place.offset) for place in arrived if place is not None]
 
 
 def _commit_error(outcome: Any) -> CommitError | None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from detector.alerts.alert import AlertModel, AlertWriter
-from detector.alerts.dead_letter import dead_letter
+from detector.alerts.dead_letter import ADDED, dead_letter
 from detector.alerts.severity import severity
 from detector.stream.memory import MemoryRecord
 from tests.helpers import event
@@ -80,3 +80,13 @@ def test_dead_letter_is_the_record_with_its_reason():
         "source-offset": b"42",
         "source-timestamp-ms": b"1700000000000",
     }
+
+
+def test_count_of_attempts_outlives_the_next_dead_letter():
+    """Else a record that comes back each time would be replayed for ever."""
+    again = RECORD._replace(headers=[*RECORD.headers, ("dead-letter-attempt", b"2")])
+
+    written = dead_letter("letters", again, "not_json", "why")
+
+    assert written.headers[:2] == [("trace", b"1"), ("dead-letter-attempt", b"2")]
+    assert tuple(name for name, _ in written.headers[2:]) == ADDED

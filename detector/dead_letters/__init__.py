@@ -1,0 +1,1 @@
+"""The dead-letter topic for people: looked at, and sent back to the events topic."""

@@ -1,0 +1,34 @@
+"""The summaries as tables, for a terminal."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from detector.dead_letters.printable import moment
+from detector.dead_letters.show import Summary
+
+
+def tables(topic: str, summaries: Sequence[Summary]) -> Iterator[Table]:
+    """All reasons at a glance, then the examples of each."""
+    glance = _table(f"Dead letters in {topic}", "reason", "count", "first", "last")
+    for summary in summaries:
+        _row(glance, summary.reason, f"{summary.count:,}", moment(summary.first_ms), moment(summary.last_ms))
+    yield glance
+    for summary in summaries:
+        if summary.examples:
+            table = _table(summary.reason, "record", "time", "detail", "value")
+            for example in summary.examples:
+                _row(table, example.place, example.time, example.detail, example.value)
+            yield table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=Text(title), title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="right" if column == "count" else "left", overflow="fold")
+    return table
+
+
+def _row(table: Table, *cells: str) -> None:
+    table.add_row(*map(Text, cells))  # as text: brackets in a value are no markup
