@@ -43,7 +43,7 @@ browser:  ## Chromium for the test of the report, where Debian's package manager
 
 tests: install browser  ## every test, on a real Kafka, with branch coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n 4
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from detector.alerts.dead_letter import ADDED
 from detector.records import Headers, OutgoingRecord, Record
-from detector.stream.kafka_python import NULL_HEADERS
+from detector.stream.kafka_records import NULL_HEADERS
 
 ATTEMPT = "dead-letter-attempt"
 """How often a record was sent back; behind the record's own headers, so that it outlives the next dead letter."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from detector.alerts.dead_letter import ADDED, dead_letter
 from detector.dead_letters.letter import ATTEMPT, read_letter, sent_back
 from detector.records import Record
-from detector.stream.kafka_python import NULL_HEADERS
+from detector.stream.kafka_records import NULL_HEADERS
 from detector.stream.memory import MemoryRecord
 
 UPSTREAM = [("a", b"1"), ("source-topic", b"theirs"), *((name, b"theirs") for name in ADDED), ("a", b""), ("a", b"1")]

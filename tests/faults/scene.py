@@ -12,7 +12,7 @@ from detector.events.csv_rows import read_rows
 from detector.local.demo import SAMPLE
 from detector.local.ledger import Ledger, reconcile
 from detector.local.topics import GroupProgress, read_topic
-from detector.records import OutgoingRecord
+from detector.records import OutgoingRecord, Partition
 from detector.service.scoring import Scorer
 from detector.settings import KafkaSettings
 from detector.stream.kafka_python import KafkaPythonSink
@@ -105,14 +105,18 @@ class Scene:
         """How many alerts a reader of committed records sees."""
         return len(read_topic(self.kafka, self.kafka.alerts_topic))
 
-    def books(self, timeout_s: float = 90) -> Ledger:
-        """The ledger, once everything that was written is committed."""
+    def wait_until_committed(self, timeout_s: float = 90) -> dict[Partition, int]:
+        """The group's positions, once they are at the end of the events topic."""
         progress = GroupProgress(self.kafka)
         try:
             wait_until(lambda: progress.behind() == 0, "the end of the events topic", timeout_s)
-            committed = progress.committed()
+            return progress.committed()
         finally:
             progress.close()
+
+    def books(self) -> Ledger:
+        """The ledger, once everything that was written is committed."""
+        committed = self.wait_until_committed()
         topics = (self.kafka.events_topic, self.kafka.alerts_topic, self.kafka.dead_letter_topic)
         return reconcile(*(read_topic(self.kafka, topic) for topic in topics), committed, self._scorer)
 

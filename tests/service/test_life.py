@@ -1,0 +1,108 @@
+"""systemd, the watchdog, and a reload under load."""
+
+import json
+import signal
+import socket
+import threading
+
+import pytest
+import structlog
+
+from detector.local.demo import SAMPLE
+from detector.local.topics import read_topic
+from detector.model.folder import CURRENT, make_current
+from detector.service.health import Health
+from detector.service.watchdog import watch
+from detector.training.data import load_data
+from detector.training.recipes import SEED
+from detector.training.train import train
+from tests.faults.scene import Scene
+from tests.helpers import kafka_options, running_detector, wait_until
+
+
+def test_systemd_hears_of_start_reload_and_stop(kafka, model, tmp_path):
+    """`Type=notify`: a unit is up when the service is, and not a moment before."""
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.settimeout(60)
+        said: list[str] = []
+
+        def hear(state: str) -> None:
+            while state not in said:
+                said.extend(manager.recv(4096).decode().split("\n"))
+
+        options = [*kafka_options(kafka), "--set", f"model.path={model}", "--set", "model.engine=numpy"]
+        with running_detector(options, tmp_path / "log", NOTIFY_SOCKET=address, WATCHDOG_USEC="1000000") as daemon:
+            hear("READY=1")
+            hear("WATCHDOG=1")
+            daemon.wait_for_log("partitions assigned")
+            said.clear()
+            daemon.process.send_signal(signal.SIGHUP)
+            hear("RELOADING=1")
+            assert any(state.startswith("MONOTONIC_USEC=") for state in said)
+            hear("READY=1")
+            assert daemon.stop(signal.SIGTERM) == 0
+            hear("STOPPING=1")
+
+
+def test_stuck_loop_shows_where_it_is_stuck():
+    """Before liveness fails and the evidence is restarted away: once, with every thread's stack."""
+    health = Health()
+    release = threading.Event()
+
+    def stuck_in_this_function():
+        release.wait()
+
+    thread = threading.Thread(target=stuck_in_this_function, name="the loop")
+    thread.start()
+    with structlog.testing.capture_logs() as logged, watch(health, dump_after_s=0.05):
+        wait_until(lambda: logged, "the stacks")
+        health.sign_of_life()
+        first = logged[0]
+        wait_until(lambda: len(logged) > 1, "another silence, another line")
+    release.set()
+    thread.join()
+
+    assert first["event"] == "the loop gives no sign of life"
+    (stack,) = (stack for name, stack in first["stacks"].items() if name.startswith("the loop"))
+    assert any("stuck_in_this_function" in line for line in stack)
+
+
+@pytest.mark.parametrize("guarantee", ["at-least-once", "exactly-once"])
+def test_reload_under_load(kafka, models, scorer, guarantee, tmp_path):
+    """Every alert names the model that scored it, and says what that model says; nothing is lost by the change."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    versions = []
+    for source in (models / CURRENT).resolve(), train(SEED, load_data(SAMPLE, seed=0), tmp_path / "other", seed=1).path:
+        (folder / source.name).symlink_to(source)
+        versions.append(folder / source.name)
+    make_current(versions[0])
+    options = ["--set", f"model.path={folder / CURRENT}", "--set", "model.engine=numpy", "--set", "model.threshold=0"]
+    scene = Scene(kafka, scorer, [*options, "--set", f"delivery.guarantee={guarantee}"], tmp_path)
+    daemon = scene.start_ready()
+    with scene.flow(rate=500):
+        for number in range(1, 4):
+            make_current(versions[number % 2])
+            wait_until(lambda n=number: daemon.metric("detector_model_reloads_total", result="loaded") == n, "a reload")
+    scene.wait_until_committed()
+    events = {(r.partition, r.offset): r.value for r in read_topic(kafka, kafka.events_topic)}
+    scores: dict[str, dict[tuple[int, int], float]] = {version.name: {} for version in versions}
+    for record in read_topic(kafka, kafka.alerts_topic):
+        alert = json.loads(record.value)
+        place = alert["source"]["partition"], alert["source"]["offset"]
+        scores[alert["model"]["version"]][place] = alert["score"]
+    scene.close()
+
+    assert all(scores.values())
+    from detector.model.folder import load_model
+    from detector.service.scoring import Scorer
+
+    for version in versions:
+        model = load_model(version)
+        own = Scorer(scorer.identity, model.engine("numpy"), "numpy", 0.0)
+        places = list(scores[version.name])
+        expected = own.score([events[place] for place in places]).scores
+        assert expected == pytest.approx([scores[version.name][place] for place in places], abs=1e-6)
+    assert (folder / CURRENT).samefile(versions[1])
