@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types imports tests browser bench docs clean
+.PHONY: help install demo test lint types imports tests browser soak bench docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -43,9 +43,12 @@ browser:  ## Chromium for the test of the report, where Debian's package manager
 
 tests: install browser  ## every test, on a real Kafka, with branch coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 4
+	$(BIN)/coverage run -m pytest -n 3
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+soak: install  ## the faults again, for an hour or two: 200 kills of the daemon for each guarantee, 20 of the broker
+	DETECTOR_SOAK_KILLS=400 DETECTOR_SOAK_BROKER_KILLS=20 $(BIN)/python -m pytest tests/faults -rP
 
 bench: install  ## the benchmarks: a table, and benchmarks/results/latest.json
 	$(BIN)/python -m benchmarks.run

@@ -87,31 +87,42 @@ def bare(config: Mapping[str, Any]) -> dict[str, float]:
 
 
 class _TimedSource:
-    """Passes everything on; stops the daemon behind the commit of the last record."""
+    """Passes everything on; stops the daemon behind the commit of the last record.
+
+    At-least-once, that is when the source hears of the commit; exactly-once, when the next batch is asked for.
+    """
 
     def __init__(self, source: Source, clock: _Clock) -> None:
         self._source = source
         self._clock = clock
-        self._committed = False
+        self._commits = self._completed = False
         self.on_complete: Callable[[], None] = lambda: None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)
 
     def poll(self, max_records: int, max_wait_s: float, idle_s: float) -> Batch:
+        if self._clock.complete and not self._commits:
+            self._complete()
         batch = self._source.poll(max_records, max_wait_s, idle_s)
         self._clock.saw(len(batch.records))
         return batch
 
     def commit(self, next_offsets: Mapping[Partition, int], on_done: CommitDone) -> None:
+        self._commits = True
+
         def done(error: CommitError | None) -> None:
             on_done(error)
-            if self._clock.complete and not self._committed:
-                self._committed = True
-                self._clock.finish()
-                self.on_complete()
+            if self._clock.complete:
+                self._complete()
 
         self._source.commit(next_offsets, done)
+
+    def _complete(self) -> None:
+        if not self._completed:
+            self._completed = True
+            self._clock.finish()
+            self.on_complete()
 
 
 def daemon(config: Mapping[str, Any]) -> dict[str, float]:
@@ -129,6 +140,7 @@ def daemon(config: Mapping[str, Any]) -> dict[str, float]:
             dead_letter_topic=config["dead_letter_topic"],
             group_id=config["group"],
         ),
+        delivery=DeliverySettings(guarantee=config.get("guarantee", "at-least-once")),
         batch=BatchSettings(max_records=config["max_records"]),
         model=ModelSettings(path=Path(config["model"]), engine=config.get("engine", "torch")),
         http=HttpSettings(port=0),
