@@ -14,6 +14,7 @@ from typing import Any
 from detector.records import Partition
 from detector.settings import (
     BatchSettings,
+    DeliverySettings,
     Guarantee,
     HttpSettings,
     KafkaSettings,

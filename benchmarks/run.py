@@ -32,6 +32,7 @@ from detector.training.train import publish, train
 PARTITIONS = 4
 MAX_RECORDS = 2000
 ALERT_SHARE = 0.01
+EXACTLY_ONCE = "daemon exactly-once"
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 MEGABYTE = 1 << 20
 
@@ -59,20 +60,21 @@ def child(kind: str, config: Mapping[str, Any]) -> dict[str, float]:
 
 def throughput(kafka: KafkaSettings, model: Path, total: int, repetitions: int) -> dict[str, list[dict[str, float]]]:
     """The bare loop and the daemon in turn, each run as a new group over the whole topic."""
-    runs: dict[str, list[dict[str, float]]] = {"bare": [], "daemon": []}
+    runs: dict[str, list[dict[str, float]]] = {"bare": [], "daemon": [], EXACTLY_ONCE: []}
     for number in range(repetitions):
         for kind, results in runs.items():
             config = {
+                "guarantee": "exactly-once" if kind == EXACTLY_ONCE else "at-least-once",
                 "bootstrap_servers": kafka.bootstrap_servers,
                 "topic": kafka.events_topic,
                 "alerts_topic": kafka.alerts_topic,
                 "dead_letter_topic": kafka.dead_letter_topic,
-                "group": f"{kind}-{number}",
+                "group": f"{kind.replace(' ', '-')}-{number}",
                 "total": total,
                 "max_records": MAX_RECORDS,
                 "model": str(model),
             }
-            result = child(kind, config)
+            result = child(kind.split()[0], config)
             _require_complete(kind, result, total)
             results.append(result)
     return runs
@@ -81,7 +83,7 @@ def throughput(kafka: KafkaSettings, model: Path, total: int, repetitions: int) 
 def _require_complete(kind: str, result: Mapping[str, float], total: int) -> None:
     if result["records"] != total:
         raise RuntimeError(f"{kind} read {result['records']} of {total} records")
-    if kind == "daemon" and (result["scored"] != total or result["alerts"] != total * ALERT_SHARE):
+    if kind != "bare" and (result["scored"] != total or result["alerts"] != total * ALERT_SHARE):
         raise RuntimeError(f"the daemon scored {result['scored']} and alerted {result['alerts']} of {total}")
 
 
@@ -119,6 +121,7 @@ def summarize(
     """Medians and spreads."""
     rates = {kind: [result["records"] / result["seconds"] for result in results] for kind, results in runs.items()}
     ratios = [daemon / bare for bare, daemon in zip(rates["bare"], rates["daemon"], strict=True)]
+    transactions = [once / daemon for daemon, once in zip(rates["daemon"], rates[EXACTLY_ONCE], strict=True)]
     daemon = runs["daemon"]
     return {
         "machine": {"cpus": os.cpu_count(), "processor": platform.processor() or platform.machine()},
@@ -127,6 +130,7 @@ def summarize(
         "scoring_core_events_per_s": {name: _spread(values) for name, values in core.items()},
         "records_per_s": {kind: _spread(values) for kind, values in rates.items()},
         "daemon_to_bare": _spread(ratios),
+        "exactly_once_to_at_least_once": _spread(transactions),
         "daemon_stage_us_per_record": {
             stage: statistics.median(run[f"{stage}_s"] / run["records"] * 1e6 for run in daemon)
             for stage in ("decode", "score", "deliver", "commit")
@@ -153,6 +157,7 @@ def show(results: Mapping[str, Any]) -> None:
         **{f"scoring core, {name}, events/s": (v, ",.0f") for name, v in results["scoring_core_events_per_s"].items()},
         **{f"{kind}, records/s": (v, ",.0f") for kind, v in results["records_per_s"].items()},
         "daemon / bare": (results["daemon_to_bare"], ".3f"),
+        "exactly-once / at-least-once": (results["exactly_once_to_at_least_once"], ".3f"),
         "peak RSS over imports, MB": (results["daemon_peak_rss_over_imports_mb"], ".1f"),
         "RSS growth in the second half": (results["daemon_rss_second_half_growth"], "+.1%"),
     }
