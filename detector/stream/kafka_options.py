@@ -31,6 +31,9 @@ def consumer_options(kafka: KafkaSettings) -> dict[str, Any]:
     """How the events topic is read; every option here differs from kafka-python's default for a reason."""
     from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor  # noqa: PLC0415
 
+    from detector.stream.decompression import bound_decompression  # noqa: PLC0415
+
+    bound_decompression()
     return {
         **connection_options(kafka),
         "group_id": kafka.group_id,
