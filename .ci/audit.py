@@ -1,4 +1,4 @@
-"""Known vulnerabilities of every pinned dependency, by pip-audit; says so when it cannot look: `python .ci/audit.py`."""
+"""Known vulnerabilities of each pinned dependency, by pip-audit, or that it cannot look: `python .ci/audit.py`."""
 
 import json
 import subprocess
