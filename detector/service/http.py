@@ -63,7 +63,9 @@ class _Handler(WSGIRequestHandler):
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     block_on_close = False
-    request_queue_size = 128  # the default of 5 makes a scrape wait for the kernel's next attempt in a burst
+    request_queue_size = (
+        1024  # with the default of 5, a scrape amid a burst waits for the kernel to try again, 1 s or more
+    )
 
     def __init__(self, *args: Any) -> None:
         self._connections: dict[socket.socket, bool] = {}
