@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types imports tests browser soak bench docs clean
+.PHONY: help install demo test lint types imports tests browser soak audit bench docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -50,6 +50,12 @@ tests: install browser  ## every test, on a real Kafka, with branch coverage
 soak: install  ## the faults again, for an hour or two: 200 kills of the daemon for each guarantee, 20 of the broker
 	DETECTOR_SOAK_KILLS=400 DETECTOR_SOAK_BROKER_KILLS=20 $(BIN)/python -m pytest tests/faults -rP
 
+audit:  ## known vulnerabilities of the pinned dependencies; says so when pip-audit or its sources cannot be had
+	@$(PYTHON) -m venv $(VENV)-audit
+	@$(VENV)-audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1 || \
+	  { echo "not audited: pip-audit cannot be installed here"; exit 2; }
+	@$(VENV)-audit/bin/python .ci/audit.py
+
 bench: install  ## the benchmarks: a table, and benchmarks/results/latest.json
 	$(BIN)/python -m benchmarks.run
 
@@ -57,4 +63,4 @@ docs: install  ## the settings page, from the settings' types
 	$(BIN)/python docs/settings_reference.py
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) $(VENV)-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*

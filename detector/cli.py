@@ -87,7 +87,7 @@ def check(
         typer.echo(f"{'ok  ' if finding.error is None else 'FAIL'}  {finding.subject:<10}  {finding.detail}")
         errors += [finding.error] if finding.error else []
     if errors:
-        raise typer.Exit(errors[0].exit_code)
+        raise errors[0]
 
 
 @app.command()

@@ -8,6 +8,8 @@ import structlog
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
+_TELL_SECRETS = ("kafka.admin.client", "kafka.net.connection", "kafka.protocol.parser")
+"""They log options, requests and raw bytes at level debug, passwords among them."""
 
 
 def configure_logging(level: LogLevel, style: LogFormat) -> None:
@@ -41,6 +43,8 @@ def configure_logging(level: LogLevel, style: LogFormat) -> None:
     root.setLevel(level.upper())
     # The client reports each failed connection attempt; the daemon says the same once, in its own words.
     logging.getLogger("kafka").setLevel(level.upper() if level == "debug" else logging.CRITICAL)
+    for name in _TELL_SECRETS:
+        logging.getLogger(name).setLevel(logging.INFO if level == "debug" else logging.CRITICAL)
 
 
 def _renderer(style: LogFormat) -> structlog.typing.Processor:

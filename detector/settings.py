@@ -85,6 +85,9 @@ class KafkaSettings(_Group):
             raise ValueError("events_topic, alerts_topic and dead_letter_topic must be three different topics")
         if self.security_protocol.startswith("SASL") and self.sasl_mechanism is None:
             raise ValueError(f"security_protocol {self.security_protocol} needs sasl_mechanism")
+        by_password = self.security_protocol.startswith("SASL") and self.sasl_mechanism != "GSSAPI"
+        if by_password and None in (self.sasl_plain_username, self.sasl_plain_password):
+            raise ValueError(f"sasl_mechanism {self.sasl_mechanism} needs sasl_plain_username and sasl_plain_password")
         return self
 
 

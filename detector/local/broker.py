@@ -36,13 +36,22 @@ class EmbeddedBroker:
         port: the port to serve on; 0 picks a free one.
         data_dir: keeps the data over restarts; None makes a folder that is removed at the end.
         properties: server properties on top of, or instead of, the usual ones.
+        listeners: more listeners, each on a free port of its own: name to security protocol, such as SASL_SSL.
     """
 
-    def __init__(self, port: int = 0, data_dir: Path | None = None, properties: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        data_dir: Path | None = None,
+        properties: dict[str, str] | None = None,
+        listeners: dict[str, str] | None = None,
+    ) -> None:
         self._port = port
         self._owns_data = data_dir is None
         self._data_dir = data_dir
         self._properties = properties or {}
+        self._protocols = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT", **(listeners or {})}
+        self._ports: dict[str, int] = {}
         self._process: GuardedProcess | None = None
         self._lock: IO[str] | None = None
 
@@ -50,6 +59,10 @@ class EmbeddedBroker:
     def bootstrap_servers(self) -> str:
         """HOST:PORT for clients."""
         return f"127.0.0.1:{self._port}"
+
+    def address(self, listener: str) -> str:
+        """HOST:PORT of one of the listeners."""
+        return f"127.0.0.1:{self._ports[listener]}"
 
     @property
     def data_dir(self) -> Path:
@@ -114,13 +127,16 @@ class EmbeddedBroker:
         self.stop()
 
     def _write_config(self) -> Path:
-        controller = _free_port(0)
+        self._ports = {name: self._port if name == "PLAINTEXT" else _free_port(0) for name in self._protocols}
+        listeners = {name: f"{name}://{self.address(name)}" for name in self._protocols}
         properties = {
             "process.roles": "broker,controller",
             "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self._port},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self._port}",
+            "controller.quorum.voters": f"1@{self.address('CONTROLLER')}",
+            "listeners": ",".join(listeners.values()),
+            "advertised.listeners": ",".join(url for name, url in listeners.items() if name != "CONTROLLER"),
+            "listener.security.protocol.map": ",".join(f"{name}:{spoken}" for name, spoken in self._protocols.items()),
+            "inter.broker.listener.name": "PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
             "log.dirs": str(self.data_dir / "topics"),
             "num.partitions": "4",

@@ -15,7 +15,7 @@ from detector.errors import DetectorError, UsageError
 from detector.events.csv_rows import Row, read_rows
 from detector.settings import KafkaSettings
 from detector.stream.kafka_faults import explain
-from detector.stream.kafka_options import bootstrap_servers, producer_options
+from detector.stream.kafka_options import producer_options
 from detector.stream.readiness import how_to_create, unreachable
 
 _FLUSH_TIMEOUT_S = 60.0
@@ -110,7 +110,7 @@ def count_rows(files: Sequence[Path]) -> int:
 
 
 def _producer(kafka: KafkaSettings) -> Any:
-    reason = unreachable(bootstrap_servers(kafka))
+    reason = unreachable(kafka)
     if reason is not None:
         raise DetectorError(f"no broker can be reached: {reason}")
     try:

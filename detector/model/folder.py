@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 CURRENT = "current"
 GOLDEN_TOLERANCE = 1e-6
-_MAX_FILE_BYTES = 256 * 1024 * 1024
+_MAX_BYTES = {MANIFEST: 16 * 1024 * 1024, WEIGHTS: 256 * 1024 * 1024}
 """Far beyond any MLP on seven features; a larger file is a mistake, and is not read into memory."""
 
 
@@ -134,12 +135,21 @@ def _check_hash(content: bytes, manifest: Manifest) -> None:
 
 
 def _read(file: Path) -> bytes:
+    limit = _MAX_BYTES[file.name]
     try:
-        if file.stat().st_size > _MAX_FILE_BYTES:
-            raise ModelError(f"{file.name}: larger than {_MAX_FILE_BYTES} bytes")
-        return file.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{file.name}: cannot be read: {error.strerror}") from error
+        # `current` may be a link, and so may a file to another in its folder, as Kubernetes mounts them; not one out.
+        if not file.resolve(strict=True).is_relative_to(file.parent.resolve(strict=True)):
+            raise ModelError(f"{file.name}: is a link out of the model folder")
+        with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:  # a pipe would wait for a writer
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ModelError(f"{file.name}: is not a regular file")
+            if status.st_size > limit:
+                raise ModelError(f"{file.name}: larger than {limit} bytes")
+            return stream.read(limit)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ModelError(f"{file.name}: cannot be read: {reason}") from error
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -1,5 +1,6 @@
 """The manifest: what a model folder says about itself, as typed data."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -8,6 +9,8 @@ from detector.errors import ModelError
 from detector.records import FEATURES
 
 SCHEMA = "detector.model/1"
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}", re.ASCII)
+"""A name that is safe as a folder's name, as a label of a metric and in a log."""
 TRANSFORMS = ("identity", "signed_log1p")
 
 
@@ -67,6 +70,9 @@ def _complaints(manifest: Manifest) -> list[str]:
     width = len(FEATURES)
     checks = {
         f"schema is {manifest.schema!r}, this version reads {SCHEMA!r}": manifest.schema == SCHEMA,
+        f"name {manifest.name!r} or version {manifest.version!r} is not of letters, digits and ._+- alone": bool(
+            _PLAIN.fullmatch(manifest.name) and _PLAIN.fullmatch(manifest.version)
+        ),
         f"features are {manifest.features}, an event has {list(FEATURES)}": (
             sorted(manifest.features) == sorted(FEATURES)
         ),

@@ -22,8 +22,8 @@ def check(settings: Settings, *, connect: bool) -> Iterator[Finding]:
     yield Finding("settings", "valid")
     yield _model(settings)
     if connect:
-        for subject, detail, problem in inspect_kafka(settings.kafka):
-            yield Finding(subject, detail, DetectorError(problem) if problem else None)
+        for sight in inspect_kafka(settings.kafka):
+            yield Finding(sight.subject, sight.detail, DetectorError(sight.problem) if sight.problem else None)
 
 
 def _model(settings: Settings) -> Finding:

@@ -1,5 +1,8 @@
 """`/metrics`, `/healthz` and `/readyz` on threads of their own; nothing there changes state."""
 
+import contextlib
+import io
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -19,10 +22,39 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("detector.http")
 _CLIENT_TIMEOUT_S = 10
+_MAX_REQUEST_BYTES = 64 * 1024
+"""A scrape's request has a few hundred; what comes after this many is not read."""
+_MAX_CONNECTIONS = 32
+"""At once, each on a thread; a new one beyond them ends the one that has been waited for longest."""
+
+
+class _Request(io.RawIOBase):
+    """What a client sends, up to the limit; beyond it the request has ended."""
+
+    def __init__(self, connection: io.RawIOBase) -> None:
+        self._connection = connection
+        self._left = _MAX_REQUEST_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        received = self._connection.readinto(memoryview(buffer)[: self._left])
+        self._left -= received or 0
+        return received
 
 
 class _Handler(WSGIRequestHandler):
     timeout = _CLIENT_TIMEOUT_S
+    server: "_Server"
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile = io.BufferedReader(_Request(self.rfile.detach()))
+
+    def get_environ(self) -> dict[str, Any]:
+        self.server.arrived(self.connection)  # called once the request is complete
+        return super().get_environ()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the signature is the library's
         _log.debug("http request", request=format % args)
@@ -31,6 +63,41 @@ class _Handler(WSGIRequestHandler):
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = (
+        1024  # with the default of 5, a scrape amid a burst waits for the kernel to try again, 1 s or more
+    )
+
+    def __init__(self, *args: Any) -> None:
+        self._connections: dict[socket.socket, bool] = {}
+        """Open ones, oldest first, and whether their request is complete."""
+        self._lock = threading.Lock()
+        super().__init__(*args)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            if len(self._connections) >= _MAX_CONNECTIONS:
+                self._end_one()
+            self._connections[request] = False
+        super().process_request(request, client_address)
+
+    def arrived(self, request: socket.socket) -> None:
+        """A request is complete; from now on its connection is the last to be ended for others."""
+        with self._lock:
+            if request in self._connections:
+                self._connections[request] = True
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._connections.pop(request, None)
+        super().shutdown_request(request)
+
+    def _end_one(self) -> None:
+        # Slow or idle clients first: whoever holds connections open does not keep a scrape out.
+        waiting = [connection for connection, complete in self._connections.items() if not complete]
+        oldest = (waiting or list(self._connections))[0]
+        del self._connections[oldest]
+        with contextlib.suppress(OSError):  # its thread may be closing it
+            oldest.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the signature is the library's
         # Probes that only connect, and clients that go away, are everyday life, not a traceback on standard error.

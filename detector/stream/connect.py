@@ -5,7 +5,6 @@ from collections.abc import Callable
 from detector.errors import UsageError
 from detector.settings import Guarantee, KafkaSettings
 from detector.stream.interfaces import Listener, Sink, Source, StreamError, TransactionalSink
-from detector.stream.kafka_options import bootstrap_servers
 from detector.stream.readiness import how_to_create, unreachable
 
 Wait = Callable[[str], None]
@@ -21,18 +20,21 @@ def open_stream(
 
     Raises:
         UsageError: the client library is not to be had.
-        StreamError: the brokers refuse this client.
+        StreamError: the brokers refuse this client, or it lacks a right.
         Whatever `wait` raises.
     """
     if kafka.client != "kafka-python":
         raise UsageError("DETECTOR_KAFKA__CLIENT=librdkafka: this version has kafka-python only")
     from kafka import errors as kafka_errors  # noqa: PLC0415 - the client that was chosen, no other
 
+    from detector.stream.inspect import missing_rights  # noqa: PLC0415
     from detector.stream.kafka_faults import explain  # noqa: PLC0415
     from detector.stream.kafka_python import KafkaPythonSource  # noqa: PLC0415
     from detector.stream.kafka_transactions import kafka_sink  # noqa: PLC0415
 
     def connect() -> tuple[Source, Sink | TransactionalSink]:
+        for lack in missing_rights(kafka):
+            raise StreamError(lack)
         source = KafkaPythonSource(kafka, listener)
         try:
             topics = [kafka.events_topic, kafka.alerts_topic, kafka.dead_letter_topic]
@@ -45,7 +47,7 @@ def open_stream(
             raise
 
     while True:
-        while (reason := unreachable(bootstrap_servers(kafka))) is not None:
+        while (reason := unreachable(kafka)) is not None:
             wait(f"no broker can be reached: {reason}")
         try:
             return connect()

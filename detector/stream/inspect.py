@@ -8,9 +8,10 @@ from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
 
 from detector.settings import KafkaSettings
+from detector.stream.interfaces import StreamError
 from detector.stream.kafka_faults import explain
-from detector.stream.kafka_options import bootstrap_servers, connection_options
-from detector.stream.readiness import how_to_create, unreachable
+from detector.stream.kafka_options import connection_options
+from detector.stream.readiness import how_to_create, how_to_permit, unreachable
 
 _COORDINATOR_TIMEOUT_S = 15.0
 _RETRY_S = 0.2
@@ -22,11 +23,21 @@ class Sight(NamedTuple):
     subject: str
     detail: str
     problem: str = ""
+    is_right: bool = False
+    """The problem is a right that this client lacks."""
 
 
 def inspect_kafka(kafka: KafkaSettings) -> Iterator[Sight]:
-    """Look at what the service needs: brokers and credentials, the topics, the rights on topics and group."""
-    reason = unreachable(bootstrap_servers(kafka))
+    """Look at what the service needs: brokers and credentials, the topics, the rights on topics and group.
+
+    Raises:
+        UsageError: the certificates of the settings cannot be used.
+    """
+    try:
+        reason = unreachable(kafka)
+    except StreamError as error:
+        yield Sight("brokers", str(error), str(error))
+        return
     if reason is not None:
         yield Sight("brokers", reason, f"no broker can be reached: {reason}")
         return
@@ -40,19 +51,36 @@ def inspect_kafka(kafka: KafkaSettings) -> Iterator[Sight]:
         return
     try:
         yield Sight("brokers", f"{kafka.bootstrap_servers}, {kafka.security_protocol}")
-        needed = {
-            kafka.events_topic: {"READ", "DESCRIBE"},
-            kafka.alerts_topic: {"WRITE", "DESCRIBE"},
-            kafka.dead_letter_topic: {"WRITE", "DESCRIBE"},
-        }
-        described = {topic["name"]: topic for topic in admin.describe_topics(list(needed))}
-        for name, rights in needed.items():
-            yield _topic(name, described[name], rights, kafka)
-        yield _group(f"group {kafka.group_id}", _describe_group(admin, kafka.group_id))
+        yield from _topics_and_group(admin, kafka)
     except kafka_errors.KafkaError as error:
         yield Sight("topics", explain(error), explain(error))
     finally:
         admin.close()
+
+
+def missing_rights(kafka: KafkaSettings) -> list[str]:
+    """What this client may not do although the service needs it, with the command that permits it.
+
+    Raises:
+        KafkaError: the brokers cannot be asked.
+    """
+    admin = KafkaAdminClient(**connection_options(kafka))
+    try:
+        return [sight.problem for sight in _topics_and_group(admin, kafka) if sight.is_right]
+    finally:
+        admin.close()
+
+
+def _topics_and_group(admin: Any, kafka: KafkaSettings) -> Iterator[Sight]:
+    needed = {
+        kafka.events_topic: {"READ", "DESCRIBE"},
+        kafka.alerts_topic: {"WRITE", "DESCRIBE"},
+        kafka.dead_letter_topic: {"WRITE", "DESCRIBE"},
+    }
+    described = {topic["name"]: topic for topic in admin.describe_topics(list(needed))}
+    for name, rights in needed.items():
+        yield _topic(name, described[name], rights, kafka)
+    yield _group(admin, kafka)
 
 
 def _topic(name: str, topic: dict[str, Any], rights: set[str], kafka: KafkaSettings) -> Sight:
@@ -61,9 +89,25 @@ def _topic(name: str, topic: dict[str, Any], rights: set[str], kafka: KafkaSetti
     if error is kafka_errors.UnknownTopicOrPartitionError:
         problem = f"topic {name} does not exist: {how_to_create(name, kafka.bootstrap_servers)}"
         return Sight(subject, problem, problem)
+    if error is kafka_errors.TopicAuthorizationFailedError:  # what is not permitted at all is not even described
+        return _rights("topic", name, "", rights, [], kafka)
     if error is not kafka_errors.NoError:
         return Sight(subject, error.__name__, f"topic {name}: {error.__name__}")
-    return _rights(subject, f"{len(topic['partitions'])} partitions, ", rights, topic["authorized_operations"])
+    return _rights(
+        "topic", name, f"{len(topic['partitions'])} partitions, ", rights, topic["authorized_operations"], kafka
+    )
+
+
+def _group(admin: Any, kafka: KafkaSettings) -> Sight:
+    subject = f"group {kafka.group_id}"
+    try:
+        group = _describe_group(admin, kafka.group_id)
+    except kafka_errors.GroupAuthorizationFailedError:
+        return _rights("group", kafka.group_id, "", {"READ"}, [], kafka)
+    error = group.get("error")
+    if error and "GroupIdNotFound" not in str(error):
+        return Sight(subject, str(error), f"{subject}: {error}")
+    return _rights("group", kafka.group_id, "", {"READ"}, group.get("authorized_operations"), kafka)
 
 
 def _describe_group(admin: Any, group_id: str) -> dict[str, Any]:
@@ -72,24 +116,26 @@ def _describe_group(admin: Any, group_id: str) -> dict[str, Any]:
     while True:
         try:
             group: dict[str, Any] = admin.describe_groups([group_id])[group_id]
+            if not _is_starting(group) or time.monotonic() > deadline:
+                return group
         except kafka_errors.KafkaError as error:
             if not error.retriable or time.monotonic() > deadline:
                 raise
-            time.sleep(_RETRY_S)
-        else:
-            return group
+        time.sleep(_RETRY_S)
 
 
-def _group(subject: str, group: dict[str, Any]) -> Sight:
-    error = group.get("error")
-    if error and "GroupIdNotFound" not in str(error):
-        return Sight(subject, str(error), f"{subject}: {error}")
-    return _rights(subject, "", {"READ"}, group.get("authorized_operations"))
+def _is_starting(group: dict[str, Any]) -> bool:
+    return "Coordinator" in str(group.get("error"))  # it loads, moved or is not available yet
 
 
-def _rights(subject: str, detail: str, needed: set[str], granted: list[str] | None) -> Sight:
+def _rights(
+    kind: str, name: str, detail: str, needed: set[str], granted: list[str] | None, kafka: KafkaSettings
+) -> Sight:
     lacking = sorted(needed - set(needed if granted is None else granted))
     if lacking:
-        problem = f"{subject}: this client lacks the right to {', '.join(lacking)}"
-        return Sight(subject, problem, problem)
-    return Sight(subject, f"{detail}may {', '.join(sorted(needed))}")
+        problem = (
+            f"{kind} {name}: this client lacks the right to {', '.join(lacking)}: "
+            f"{how_to_permit(kind, name, lacking, kafka)}"
+        )
+        return Sight(f"{kind} {name}", problem, problem, is_right=True)
+    return Sight(f"{kind} {name}", f"{detail}may {', '.join(sorted(needed))}")

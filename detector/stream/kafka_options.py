@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from pydantic import SecretStr
+
 from detector.settings import KafkaSettings
+from detector.stream.tls import key_password, tls_context, uses_tls
 
 _ENVELOPE_BYTES = 64 * 1024
 """What an alert or a dead letter adds to the record that it carries, generously."""
@@ -10,14 +13,9 @@ _ENVELOPE_BYTES = 64 * 1024
 
 def connection_options(kafka: KafkaSettings) -> dict[str, Any]:
     """How to reach the brokers: addresses, security, and how fast to come back after an outage."""
-    options = {
-        name: value.get_secret_value() if hasattr(value, "get_secret_value") else value
-        for name, value in kafka
-        if value is not None and name.startswith(("sasl_", "ssl_"))
-    }
-    options = {name: str(value) if name.endswith("file") else value for name, value in options.items()}
     return {
-        **options,
+        **_sasl(kafka),
+        **_tls(kafka),
         "bootstrap_servers": bootstrap_servers(kafka),
         "security_protocol": kafka.security_protocol,
         "client_id": "detector",
@@ -33,6 +31,9 @@ def consumer_options(kafka: KafkaSettings) -> dict[str, Any]:
     """How the events topic is read; every option here differs from kafka-python's default for a reason."""
     from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor  # noqa: PLC0415
 
+    from detector.stream.decompression import bound_decompression  # noqa: PLC0415
+
+    bound_decompression()
     return {
         **connection_options(kafka),
         "group_id": kafka.group_id,
@@ -86,6 +87,29 @@ def _client_without_topic_creation(**config: Any) -> Any:
     client = KafkaNetClient(**config)
     client.cluster.config["allow_auto_create_topics"] = False
     return client
+
+
+def _sasl(kafka: KafkaSettings) -> dict[str, Any]:
+    return {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else value
+        for name, value in kafka
+        if value is not None and name.startswith("sasl_")
+    }
+
+
+def _tls(kafka: KafkaSettings) -> dict[str, Any]:
+    """Files, which kafka-python reads again for each connection, so that a renewed certificate needs no restart."""
+    if not uses_tls(kafka):
+        return {}
+    if kafka.ssl_ciphers is not None:  # kafka-python 3.0.12 does not hand them on, and its admin client refuses them
+        return {"ssl_context": tls_context(kafka)}
+    files = {"ssl_cafile": kafka.ssl_cafile, "ssl_certfile": kafka.ssl_certfile, "ssl_keyfile": kafka.ssl_keyfile}
+    files["ssl_crlfile"] = kafka.ssl_crlfile
+    return {
+        **{name: str(file) for name, file in files.items() if file is not None},
+        "ssl_password": key_password(kafka),
+        "ssl_check_hostname": kafka.ssl_check_hostname,
+    }
 
 
 def bootstrap_servers(kafka: KafkaSettings) -> list[str]:

@@ -1,26 +1,43 @@
-"""Before a client is made: are the brokers there, and do the topics exist."""
+"""Before a client is made: are the brokers there, do they let it in, and do the topics exist."""
 
-import socket
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from detector.settings import split_address
+from detector.settings import KafkaSettings
+from detector.stream.interfaces import StreamError
+from detector.stream.kafka_options import bootstrap_servers
+from detector.stream.probe import brokers_behind
 
-_PROBE_TIMEOUT_S = 2.0
 
-
-def unreachable(servers: Iterable[str]) -> str | None:
-    """Try each server in turn; None as soon as one accepts a connection, else why none does.
+def unreachable(kafka: KafkaSettings) -> str | None:
+    """Try each server in turn; None as soon as one lets this client in, else why none can be reached.
 
     kafka-python says only that it cannot bootstrap, and leaves a thread behind each time it tried.
+
+    Raises:
+        StreamError: none lets this client in, and waiting does not change that: TLS or the login fails.
+        UsageError: the certificates of the settings cannot be used.
     """
-    reasons = []
+    return _first_that_works(bootstrap_servers(kafka), kafka, follow=True)
+
+
+def _first_that_works(servers: Sequence[str], kafka: KafkaSettings, *, follow: bool) -> str | None:
+    reasons, refusals = [], []
     for server in servers:
-        host, port = split_address(server)
         try:
-            with socket.create_connection((host, port), timeout=_PROBE_TIMEOUT_S):
-                return None
+            behind = brokers_behind(server, kafka)
+            if follow and behind and server not in behind:
+                reason = _first_that_works(behind, kafka, follow=False)
+                if reason is not None:
+                    reasons.append(f"{server} leads on to its advertised.listeners: {reason}")
+                    continue
+        except StreamError as error:
+            refusals.append(error)
         except OSError as error:
             reasons.append(f"{server}: {error.strerror or error}")
+        else:
+            return None
+    if refusals:
+        raise refusals[0]
     return "; ".join(reasons)
 
 
@@ -29,4 +46,14 @@ def how_to_create(topic: str, bootstrap_servers: str) -> str:
     return (
         f"kafka-topics.sh --bootstrap-server {bootstrap_servers} --create --topic {topic} --partitions 4 "
         "--config max.message.bytes=12582912"
+    )
+
+
+def how_to_permit(kind: str, name: str, rights: Sequence[str], kafka: KafkaSettings) -> str:
+    """The command that grants missing rights."""
+    principal = kafka.sasl_plain_username or "NAME"
+    operations = " ".join(f"--operation {right.title()}" for right in rights)
+    return (
+        f"kafka-acls.sh --bootstrap-server {kafka.bootstrap_servers} --add --allow-principal User:{principal} "
+        f"{operations} --{kind} {name}"
     )

@@ -1,8 +1,10 @@
 """The model folder: what is written can be read, and what is not a model is refused."""
 
 import json
+import os
 import pickle
 import shutil
+import struct
 
 import numpy as np
 import pytest
@@ -95,13 +97,102 @@ def test_pickle_in_disguise_is_refused_without_being_run(copy):
     assert "weights.safetensors" in refused(copy)
 
 
+def test_archive_of_torch_in_disguise_is_refused(copy):
+    """What `torch.save` writes carries a pickle, whatever the file's name says."""
+    import io
+
+    import torch
+
+    archive = io.BytesIO()
+    torch.save({"layers.0.weight": torch.zeros(10, 7)}, archive)
+    write_weights(copy, archive.getvalue())
+
+    assert "weights.safetensors" in refused(copy)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "weights.safetensors"])
+def test_link_out_of_the_folder_is_refused(copy, tmp_path, name):
+    """A model folder from a stranger reads nothing of this host, such as a key that it would then log."""
+    (copy / name).replace(tmp_path / "outside")
+    (copy / name).symlink_to("../outside")
+
+    assert f"{name}: is a link out of the model folder" in refused(copy)
+
+
+def test_links_within_the_folder_and_from_current_are_followed(copy, tmp_path):
+    """Kubernetes mounts files as links to a hidden folder beside them, and `current` is a link by design."""
+    (copy / "..data").mkdir()
+    for name in ("manifest.json", "weights.safetensors"):
+        (copy / name).replace(copy / "..data" / name)
+        (copy / name).symlink_to(f"..data/{name}")
+    (tmp_path / "current").symlink_to("model")
+
+    load_model(tmp_path / "current").engine("numpy")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "weights.safetensors"])
+def test_what_is_no_regular_file_is_refused_at_once(copy, name):
+    """Nobody waits for a pipe that nobody writes to, or for a link to itself."""
+    (copy / name).unlink()
+    os.mkfifo(copy / name)
+    assert f"{name}: is not a regular file" in refused(copy)
+
+    (copy / name).unlink()
+    (copy / name).symlink_to(name)
+    assert f"{name}: cannot be read: " in refused(copy)
+
+
+@pytest.mark.parametrize(("name", "limit"), [("manifest.json", 2**24), ("weights.safetensors", 2**28)])
+def test_oversized_file_is_refused_unread(copy, name, limit):
+    """A terabyte of nothing costs no memory."""
+    with (copy / name).open("r+b") as file:
+        file.truncate(2**40)
+
+    assert f"{name}: larger than {limit} bytes" in refused(copy)
+
+
+def safetensors_file(header, data=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        struct.pack("<Q", 2**63) + b"{}",
+        struct.pack("<Q", 100) + b"{}",
+        safetensors_file(b"{" * 5000),
+        safetensors_file({"scaler.mean": {"dtype": "F64", "shape": [7], "data_offsets": [0, 2**60]}}),
+        safetensors_file({"scaler.mean": {"dtype": "F64", "shape": [2**40, 2**40], "data_offsets": [0, 8]}}, bytes(8)),
+        safetensors_file({"scaler.mean": {"dtype": "F64", "shape": [2], "data_offsets": [0, 8]}}, bytes(8)),
+        safetensors_file({"scaler.mean": {"dtype": "F64", "shape": [-1], "data_offsets": [0, 8]}}, bytes(8)),
+        safetensors_file(
+            {name: {"dtype": "F64", "shape": [1], "data_offsets": [0, 8]} for name in ("scaler.mean", "scaler.scale")},
+            bytes(8),
+        ),
+    ],
+    ids=["empty", "huge header", "short file", "nested", "offsets", "overflow", "shape", "negative", "overlapping"],
+)
+def test_weights_that_lie_about_their_lengths_are_refused(copy, content):
+    """No length in the file is believed: nothing is allocated or read for it."""
+    write_weights(copy, content)
+
+    assert "weights.safetensors" in refused(copy)
+
+
 @pytest.mark.parametrize(
     ("tensors", "error"),
     [
         ({"layers.0.weight": None}, "tensor layers.0.weight is missing"),
         ({"layers.0.bias": np.zeros(3, np.float32)}, "tensor layers.0.bias is float32[3]"),
         ({"layers.0.bias": np.zeros(10, np.float64)}, "tensor layers.0.bias is float64[10]"),
-        ({"layers.0.bias": np.full(10, np.nan, np.float32)}, "not finite"),
+        ({"layers.1.bias": np.full(1, np.nan, np.float32)}, "not finite"),
+        ({"layers.1.bias": np.full(1, np.inf, np.float32)}, "not finite"),
+        ({"scaler.mean": np.full(7, np.nan)}, "not finite"),
+        ({"layers.0.weight": np.zeros((7, 10), np.float32)}, "tensor layers.0.weight is float32[7, 10]"),
+        ({"layers.0.weight": np.zeros((10, 70_000), np.float32)}, "tensor layers.0.weight is float32[10, 70000]"),
+        ({"../../evil": np.zeros(1)}, "unexpected tensors ../../evil"),
         ({"scaler.scale": np.zeros(7)}, "not positive"),
         ({"scaler.mean": np.zeros(7, np.float32)}, "tensor scaler.mean is float32[7]"),
         ({"extra": np.zeros(1)}, "unexpected tensors extra"),
@@ -119,11 +210,17 @@ def test_wrong_tensors_are_refused(copy, tensors, error):
     ("changes", "error"),
     [
         ({"schema": "detector.model/9"}, "this version reads 'detector.model/1'"),
+        ({"version": "../../etc"}, "version '../../etc' is not of letters, digits and ._+- alone"),
+        ({"version": "/etc"}, "version '/etc'"),
+        ({"version": ".."}, "version '..'"),
+        ({"name": "a\n{}"}, "name 'a\\n{}'"),
         ({"features": ["a"]}, "features are ['a']"),
         ({"transforms": ["identity"]}, "1 transforms for 7 features"),
         ({"transforms": ["sqrt"] * 7}, "unknown transforms"),
         ({"layers": [7]}, "layers are [7]"),
         ({"layers": [7, 0, 1]}, "layers are [7, 0, 1]"),
+        ({"layers": [7, 2**40, 1]}, "the manifest's layers want float32[1099511627776, 7]"),
+        ({"layers": [7, *[2] * 100_000, 1]}, "weights.safetensors: tensor layers.0.weight is"),
         ({"threshold": 1.5}, "threshold 1.5 is not in [0, 1]"),
         ({"threshold": "high"}, "Expected `float`"),
         ({"golden": {"rows": [], "scores": []}}, "golden batch"),

@@ -1,7 +1,9 @@
 """Metrics and health."""
 
+import contextlib
 import http.client
 import socket
+import threading
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -13,7 +15,8 @@ from detector.events.second_opinion import REASONS
 from detector.metrics import Metrics
 from detector.service import health as health_module
 from detector.service.health import Health
-from detector.service.http import HttpServer
+from detector.service.http import _MAX_CONNECTIONS, HttpServer
+from tests.helpers import wait_until
 
 CONTRACT = {
     "detector_records_consumed_total": ("counter", []),
@@ -62,18 +65,22 @@ def health():
 
 
 @pytest.fixture
-def get(metrics, health):
-    with HttpServer("127.0.0.1", 0, metrics.registry, health) as server:
+def server(metrics, health):
+    with HttpServer("127.0.0.1", 0, metrics.registry, health) as running:
+        yield running
 
-        def get(path, method="GET"):
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-            connection.request(method, path)
-            response = connection.getresponse()
-            body = response.read().decode()
-            connection.close()
-            return response.status, body
 
-        yield get
+@pytest.fixture
+def get(server):
+    def get(path, method="GET"):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection.request(method, path)
+        response = connection.getresponse()
+        body = response.read().decode()
+        connection.close()
+        return response.status, body
+
+    return get
 
 
 def test_metrics_have_the_names_types_and_labels_of_the_contract(get):
@@ -146,3 +153,55 @@ def test_taken_port_is_one_line(metrics, health):
         ) as caught:
             HttpServer("127.0.0.1", port, metrics.registry, health)
     assert caught.value.exit_code == 1
+
+
+HALF_A_REQUEST = b"GET /metrics HTTP/1.1\r\nHost: a\r\nX-Slow: "
+
+
+def http_threads():
+    return sum("process_request_thread" in thread.name for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("sent", [b"", HALF_A_REQUEST], ids=["idle", "slow"])
+def test_many_connections_leave_room_for_a_scrape(server, get, sent):
+    """Whoever holds connections open keeps neither Prometheus out nor the process busy: threads are bounded."""
+    with contextlib.ExitStack() as held:
+        for _ in range(200):
+            held.enter_context(contextlib.closing(socket.create_connection(("127.0.0.1", server.port)))).sendall(sent)
+        assert get("/metrics")[0] == 200
+        assert get("/healthz") == (200, "ok\n")
+        wait_until(lambda: http_threads() <= _MAX_CONNECTIONS, "the end of the threads of the others", 20)
+
+
+def test_clients_that_do_not_read_leave_room_for_a_scrape(server, get):
+    """A complete request whose answer is never fetched is no reason to keep others waiting."""
+    with contextlib.ExitStack() as held:
+        for _ in range(100):
+            client = held.enter_context(contextlib.closing(socket.socket()))
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            client.connect(("127.0.0.1", server.port))
+            client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+
+        assert get("/metrics")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET /" + b"a" * 10_000_000,
+        b"GET /metrics HTTP/1.1\r\n" + b"X: " + b"a" * 10_000_000,
+        b"GET /metrics HTTP/1.1\r\n" + b"X-Many: 1\r\n" * 1_000_000,
+        b"\x16\x03\x01\x02\x00" + bytes(range(256)) * 4 + b"\r\n\r\n",
+    ],
+    ids=["path", "header", "headers", "TLS"],
+)
+def test_oversized_or_foreign_request_is_refused(server, get, request_bytes):
+    """It is not read to its end, and gets no page; the next client does."""
+    with contextlib.closing(socket.create_connection(("127.0.0.1", server.port), timeout=10)) as client:
+        answer = b""
+        with contextlib.suppress(ConnectionError):  # closed before all of it was sent
+            client.sendall(request_bytes)
+            answer = client.recv(100)
+    assert b" 200 " not in answer
+
+    assert get("/readyz")[0] == 503

@@ -6,6 +6,7 @@ from kafka import errors as kafka_errors
 
 from detector.local.topics import read_topic
 from detector.records import OutgoingRecord, Partition
+from detector.settings import KafkaSettings
 from detector.stream.connect import open_stream
 from detector.stream.interfaces import StreamError
 from detector.stream.kafka_faults import is_final
@@ -168,4 +169,6 @@ def test_opening_waits_for_brokers_and_topics_and_says_which(kafka):
 
 def test_unreachable_names_every_server():
     """Each address is tried, and each reason told."""
-    assert "nowhere.invalid:9092: " in (unreachable(["127.0.0.1:1", "nowhere.invalid:9092"]) or "")
+    assert "nowhere.invalid:9092: " in (
+        unreachable(KafkaSettings(bootstrap_servers="127.0.0.1:1,nowhere.invalid:9092")) or ""
+    )
