@@ -1,7 +1,7 @@
 """Prints what the package requires, as pyproject.toml says it: `python requirements.py [--without NAME]... [EXTRA]...`.
 
-The numpy engine never imports torch, and torch is many times the size of all the rest: the image that scores with numpy is
-installed from this list without it.
+The numpy engine never imports torch, and torch is many times the size of all the rest: the image that scores with numpy
+is installed from this list without it.
 """
 
 import argparse
