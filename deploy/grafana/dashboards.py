@@ -159,9 +159,7 @@ OVERVIEW_ROWS: dict[str, Sequence[Panel]] = {
         Panel(
             "Dead letters per second, by reason",
             "eps",
-            "Any steady line: a producer writes what is no event. `detector-dead-letters.md` in docs/runbooks has a"
-            " page on"
-            " each reason.",
+            "Any steady line: a producer writes what is no event. See docs/runbooks/detector-dead-letters.md.",
             {"{{reason}}": rate("detector_records_dead_lettered_total", "reason")},
             width=12,
         ),

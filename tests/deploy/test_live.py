@@ -124,7 +124,7 @@ def test_every_panel_shows_something(under_replay):
 
 
 def test_rare_queries_are_valid(under_replay):
-    """What may return nothing is at least understood by Prometheus, and is in the list for a reason that still holds."""
+    """What may return nothing is at least understood by Prometheus, and the list has nothing else."""
     rare = [query for query in dashboard_queries() if query.place in RARE]
 
     assert {query.place for query in rare} == set(RARE)
