@@ -16,6 +16,9 @@ DEPLOY = ROOT / "deploy"
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
 RULES = sorted((DEPLOY / "prometheus" / "rules").glob("*.yml"))
 
+_NOT_NOW = 500
+"""From here on a status is about the server and not about the question."""
+
 RARE = {
     "annotation Model loaded": "only at the moment at which a model is loaded",
     "annotation Rebalance": "only at the moment of a rebalance",
@@ -68,6 +71,8 @@ class Prometheus:
             ) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:
+            if error.code >= _NOT_NOW:
+                raise
             with error:
                 raise AssertionError(f"{parameters}: {error.read().decode()}") from error
 
