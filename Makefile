@@ -4,12 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DOCKER ?= docker
+COMPOSE ?= $(DOCKER) compose
+TARGETS ?= slim detector train
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types imports tests browser soak audit bench docs clean
+.PHONY: help install demo test lint types imports tests browser prometheus soak audit bench docs dashboards image compose-test clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
 
 install: $(INSTALLED)  ## create .venv with the project and all extras; TORCH_INDEX=<url> takes torch from there
 
@@ -24,6 +27,7 @@ demo: install  ## a real Kafka, a model, the daemon, 12,500 real events, and the
 	@$(BIN)/detector demo
 
 test: lint types imports tests  ## everything that CI runs
+	@echo "The compose file needs a container engine: \`make compose-test\` brings it up and is not part of this."
 
 lint: install  ## formatting and lint
 	$(BIN)/ruff format --check .
@@ -41,7 +45,14 @@ browser:  ## Chromium for the test of the report, where Debian's package manager
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
 	  echo "no Chromium here, and none can be installed: the test that looks at the report will be skipped"
 
-tests: install browser  ## every test, on a real Kafka, with branch coverage
+prometheus:  ## Prometheus and its promtool for the tests of deploy/, likewise
+	@{ command -v prometheus && command -v promtool && command -v amtool; } >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends \
+	    prometheus prometheus-alertmanager >/dev/null; } || \
+	  echo "no Prometheus here, and none can be installed: the tests that ask it will be skipped"
+
+tests: install browser prometheus  ## every test, on a real Kafka, with branch coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n 3
 	$(BIN)/coverage combine --quiet
@@ -61,6 +72,20 @@ bench: install  ## the benchmarks: a table, and benchmarks/results/latest.json
 
 docs: install  ## the settings page, from the settings' types
 	$(BIN)/python docs/settings_reference.py
+
+dashboards: install  ## Grafana's JSON, from deploy/grafana/dashboards.py
+	$(BIN)/python deploy/grafana/dashboards.py
+
+image:  ## the images, and their sizes; TORCH_INDEX=<url> takes torch from there, TARGETS=slim builds that one only
+	@for target in $(TARGETS); do \
+	  $(DOCKER) build --quiet --file deploy/docker/Dockerfile --target $$target --tag detector:$$target \
+	    --build-arg TORCH_INDEX=$(TORCH_INDEX) --build-arg REVISION=$$(git rev-parse HEAD) \
+	    --build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' detector/__init__.py) . >/dev/null || exit 1; \
+	done
+	@$(DOCKER) images detector --format '{{.Repository}}:{{.Tag}}  {{.Size}}'
+
+compose-test: install  ## the compose file on a real engine: cold, again, scaled, down; no part of `make test`
+	COMPOSE="$(COMPOSE)" DOCKER="$(DOCKER)" $(BIN)/python -m tests.compose.run
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) $(VENV)-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*

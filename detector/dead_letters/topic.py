@@ -12,7 +12,7 @@ from detector.errors import DetectorError
 from detector.records import Partition, Record
 from detector.settings import KafkaSettings
 from detector.stream.kafka_faults import explain
-from detector.stream.kafka_options import bootstrap_servers, connection_options
+from detector.stream.kafka_options import connection_options
 from detector.stream.readiness import how_to_create, unreachable
 
 Offsets = Mapping[Partition, int]
@@ -84,7 +84,7 @@ def open_topics(kafka: KafkaSettings, topic: str, *others: str) -> Iterator[Topi
     Raises:
         DetectorError: no broker can be reached, or one of the topics is not there.
     """
-    reason = unreachable(bootstrap_servers(kafka))
+    reason = unreachable(kafka)
     if reason is not None:
         raise DetectorError(f"no broker can be reached: {reason}")
     with _explained(kafka):
