@@ -1,5 +1,7 @@
 """Engines against each other and against an independent computation."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -48,8 +50,9 @@ def test_scores_equal_an_independent_computation_on_every_real_row(name, model, 
     scaler = StandardScaler()
     scaler.mean_, scaler.scale_ = tensors["scaler.mean"], tensors["scaler.scale"]
     scaler.var_, scaler.n_features_in_ = scaler.scale_**2, 7
+    hidden = len(tensors["layers.0.bias"])
     torch_model = torch.nn.Sequential(
-        torch.nn.Linear(7, 10), torch.nn.ReLU(), torch.nn.Linear(10, 1), torch.nn.Sigmoid()
+        torch.nn.Linear(7, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, 1), torch.nn.Sigmoid()
     )
     torch_model.load_state_dict(
         {
@@ -58,8 +61,12 @@ def test_scores_equal_an_independent_computation_on_every_real_row(name, model, 
             for part in ("weight", "bias")
         }
     )
+    transformed = real_rows.copy()
+    for column, transform in enumerate(load_model(model).manifest.feature_transforms()):
+        if transform == "signed_log1p":
+            transformed[:, column] = [math.copysign(math.log1p(abs(x)), x) for x in real_rows[:, column]]
     with torch.inference_mode():
-        inputs = torch.from_numpy(scaler.transform(real_rows).astype(np.float32))
+        inputs = torch.from_numpy(scaler.transform(transformed).astype(np.float32))
         expected = torch_model(inputs)[:, 0].numpy()
 
     scores = load_model(model).engine(name).score(real_rows)

@@ -283,9 +283,9 @@ def test_current_moves_from_one_version_to_the_next(tmp_path):
 def test_verify_and_describe(model, copy):
     """`model show` names what matters; `model verify` lists what it checked, and fails on a broken folder."""
     shown = "\n".join(describe(load_model(model).manifest))
-    assert "7 → 10 → 1" in shown
+    assert "7 → 32 → 1" in shown
     assert "beth-train-head12500.csv" in shown
 
-    assert [ok for ok, _ in verify(model)] == [True] * 4
+    assert [ok for ok, _ in verify(model)] == [True] * 5
     change_manifest(copy, threshold=2)
     assert [ok for ok, _ in verify(copy)] == [False]
