@@ -54,7 +54,7 @@ prometheus:  ## Prometheus and its promtool for the tests of deploy/, likewise
 
 tests: install browser prometheus  ## every test, on a real Kafka, with branch coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 3
+	$(BIN)/coverage run -m pytest -n 3 --dist loadfile
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

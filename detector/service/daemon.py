@@ -34,7 +34,7 @@ _REPEAT_WAITING_S = 5.0
 _LAG_EVERY_S = 1.0
 _GC_EVERY_S = 10.0
 _CLOSE_S = 3.0
-_CLOSE_AT_LEAST_S = 0.5
+_CLOSE_AT_LEAST_S = 0.2
 """Even after a drain that took all its time: the group is told, so that others take over at once."""
 
 OpenStream = Callable[[KafkaSettings, Guarantee, Listener, Wait], tuple[Source, Sink | TransactionalSink]]

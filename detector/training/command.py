@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from detector.service.signals import Stop, stop_on_signals
 from detector.training.data import Data, load_data
 from detector.training.evaluation import measures_table
 from detector.training.gate import Targets, missed, worse_than_current
@@ -45,8 +46,9 @@ def main(
     chosen = _recipe(recipe, epochs, threshold)
     loaded = load_data(data, seed)
     _say(_data_lines(loaded))
-    with epoch_progress(Console(), chosen.print_every) as on_epoch:
-        trained = train(chosen, loaded, output, seed, on_epoch, with_report=True)
+    stop = Stop()
+    with stop_on_signals(stop), epoch_progress(Console(), chosen.print_every) as on_epoch:
+        trained = train(chosen, loaded, output, seed, on_epoch, stopped=lambda: bool(stop), with_report=True)
     _say(_result_lines(trained, loaded))
     reasons = list(missed(trained.manifest, Targets(target_accuracy, target_average_precision)))
     if not force:

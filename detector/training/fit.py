@@ -49,43 +49,43 @@ class Fitted:
     kept: Epoch
     """The epoch that the network is of."""
     interrupted: bool
-    """Stopped by Ctrl-C."""
+    """Stopped before its end, because somebody asked for it."""
 
 
-def fit(recipe: Recipe, data: Data, seed: int, on_epoch: Callable[[Epoch], None] = lambda _: None) -> Fitted:
+def fit(
+    recipe: Recipe,
+    data: Data,
+    seed: int,
+    on_epoch: Callable[[Epoch], None] = lambda _: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Fitted:
     """Fit the scaler and the network on the training split; the test split is not looked at.
 
-    The same recipe, data, seed and library versions give the same weights, bit for bit. Ctrl-C ends it early, with the
-    epoch that would have been kept.
+    The same recipe, data, seed and library versions give the same weights, bit for bit.
 
     Args:
         recipe: what to do.
         data: the rows; validation rows choose the epoch that is kept when the recipe has patience, nothing else.
         seed: of the initial weights, the order of the rows and the scrambled values.
         on_epoch: called after each epoch.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C before the end of the first epoch.
+        stopped: asked after each epoch; True ends the training with the epoch that is kept so far.
     """
     # The network is far too small to share out, and one thread adds in one order: nothing else here could make two runs
     # differ. (`torch.use_deterministic_algorithms` would say so too, and import torch's compiler for it: 3 s.)
     torch.set_num_threads(1)
     run = _Run(recipe, data, seed)
-    epochs: list[Epoch] = []
-    kept = network = None
-    interrupted = False
-    try:
-        for number in range(1, recipe.epochs + 1):
-            epochs.append(run.epoch(number))
-            if kept is None or recipe.patience is None or epochs[-1].better_than(kept):
-                kept, network = epochs[-1], run.network()
-            on_epoch(epochs[-1])
-            if recipe.patience is not None and number - kept.number >= recipe.patience:
-                break
-    except KeyboardInterrupt:
-        interrupted = True
-    if kept is None or network is None:
-        raise KeyboardInterrupt
+    epochs = [run.epoch(1)]
+    kept, network = epochs[0], run.network()
+    on_epoch(kept)
+    interrupted = stopped()
+    while len(epochs) < recipe.epochs and not interrupted:
+        epochs.append(run.epoch(len(epochs) + 1))
+        if recipe.patience is None or epochs[-1].better_than(kept):
+            kept, network = epochs[-1], run.network()
+        on_epoch(epochs[-1])
+        if recipe.patience is not None and epochs[-1].number - kept.number >= recipe.patience:
+            break
+        interrupted = stopped()
     return Fitted(network, run.sizes, epochs, kept, interrupted)
 
 

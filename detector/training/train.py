@@ -51,6 +51,7 @@ def train(
     seed: int,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
     *,
+    stopped: Callable[[], bool] = lambda: False,
     with_report: bool = False,
 ) -> Trained:
     """Train and write a version below `models`; nothing points at it yet.
@@ -61,13 +62,14 @@ def train(
         models: the folder of all versions.
         seed: of everything that is drawn.
         on_epoch: called after each epoch.
+        stopped: asked after each epoch; True ends the training early.
         with_report: also train the baselines, examine the model and write the report.
 
     Raises:
         UsageError: the threshold's rule is none or cannot be satisfied, or the folder could not be written.
         ModelError: an engine does not reproduce the golden batch.
     """
-    fitted = fit(recipe, data, seed, on_epoch)
+    fitted = fit(recipe, data, seed, on_epoch, stopped)
     engine = build_engine("torch", fitted.network)
     judged = {name: (engine.score(split.features), split) for name, split in data.splits().items()}
     scores, validation = judged["validation"]

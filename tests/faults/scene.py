@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
+from kafka import KafkaConsumer, TopicPartition
 
 from detector.events.csv_rows import read_rows
 from detector.local.demo import SAMPLE
@@ -115,10 +116,28 @@ class Scene:
             progress.close()
 
     def books(self) -> Ledger:
-        """The ledger, once everything that was written is committed."""
+        """The ledger, once everything that was written is committed and can be read.
+
+        A killed instance's open transaction hides what stands behind it, until the brokers end it.
+        """
         committed = self.wait_until_committed()
+        wait_until(lambda: not self._open_transactions(), "the end of the transactions that a killed instance left")
         topics = (self.kafka.events_topic, self.kafka.alerts_topic, self.kafka.dead_letter_topic)
         return reconcile(*(read_topic(self.kafka, topic) for topic in topics), committed, self._scorer)
+
+    def _open_transactions(self) -> bool:
+        """Whether a reader of committed records stops before the end of an output topic."""
+        ends = []
+        for isolation in ("read_committed", "read_uncommitted"):
+            consumer = KafkaConsumer(bootstrap_servers=self.kafka.bootstrap_servers, isolation_level=isolation)
+            outputs = [
+                TopicPartition(topic, number)
+                for topic in (self.kafka.alerts_topic, self.kafka.dead_letter_topic)
+                for number in consumer.partitions_for_topic(topic)
+            ]
+            ends.append(consumer.end_offsets(outputs))
+            consumer.close()
+        return ends[0] != ends[1]
 
     def close(self) -> None:
         """End every daemon."""

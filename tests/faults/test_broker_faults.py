@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from uuid import uuid4
 
 import pytest
 
@@ -41,16 +42,19 @@ class Hurt:
         self.broker = EmbeddedBroker(port=self.port, data_dir=self._folder).start()
 
 
-@pytest.fixture
-def hurt(tmp_path):
-    opened = Hurt(tmp_path / "kafka")
+@pytest.fixture(scope="module")
+def hurt(tmp_path_factory):
+    opened = Hurt(tmp_path_factory.mktemp("hurt") / "kafka")
     yield opened
     opened.broker.stop()
 
 
 @pytest.fixture
 def scene(hurt, scorer, model, guarantee, tmp_path):
-    kafka = KafkaSettings(bootstrap_servers=hurt.broker.bootstrap_servers)
+    names = {
+        name: f"{name}-{uuid4().hex[:8]}" for name in ("events_topic", "alerts_topic", "dead_letter_topic", "group_id")
+    }
+    kafka = KafkaSettings(bootstrap_servers=hurt.broker.bootstrap_servers, **names)
     create_topics(kafka, 4)
     options = ["--set", f"model.path={model}", "--set", "model.engine=numpy", "--set", "batch.max_records=200"]
     opened = Scene(kafka, scorer, [*options, "--set", f"delivery.guarantee={guarantee}"], tmp_path)

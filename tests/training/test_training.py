@@ -279,18 +279,6 @@ def test_ctrl_c_keeps_the_best_epoch_so_far(tmp_path):
     assert f"--epochs {epochs} " in manifest.training["command"]
 
 
-def test_ctrl_c_before_the_first_epoch_is_a_stop(data):
-    """There is nothing to keep."""
-
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("torch.optim.Adam.step", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            fit(DEFAULT, data, seed=0)
-
-
 def test_terminal_gets_a_bar():
     """With the epoch, the losses and the average precision; a file gets lines."""
     terminal, file = (
