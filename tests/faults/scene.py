@@ -56,7 +56,8 @@ class Scene:
         """Another daemon, with these settings besides; ended with the scene."""
         self._started += 1
         log = self._folder / f"detector-{self._started}.log"
-        return self._stack.enter_context(running_detector([*self._options, *options], log))
+        # Not measured: it is going to be killed, and ten others with it.
+        return self._stack.enter_context(running_detector([*self._options, *options], log, COVERAGE_PROCESS_CONFIG=""))
 
     def start_ready(self, *options: str) -> RunningDetector:
         """The same, once it owns partitions."""
