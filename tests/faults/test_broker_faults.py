@@ -15,7 +15,7 @@ from tests.helpers import java_processes, wait_until
 
 KILLS = int(os.environ.get("DETECTOR_SOAK_BROKER_KILLS", "2"))
 BACK_WITHIN_S = 5.0
-# Exactly-once took more than a minute to its first visible alert once in four runs: in `make soak` until it is known why.
+# Exactly-once took over a minute to its first visible alert once in four runs: in `make soak` until it is known why.
 _BROKER_KILLS_OF = (
     ["at-least-once", "exactly-once"] if "DETECTOR_SOAK_BROKER_KILLS" in os.environ else ["at-least-once"]
 )
