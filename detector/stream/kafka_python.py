@@ -22,11 +22,12 @@ from detector.stream.interfaces import (
     StreamError,
 )
 from detector.stream.kafka_faults import FATAL, explain, is_final
+from detector.stream.kafka_group import mend_group
 from detector.stream.kafka_options import consumer_options, producer_options
 from detector.stream.kafka_records import NullSerializer, close, send
 
 _RETRY_S = 0.1
-_FLUSH_S = 0.1
+FLUSH_S = 0.1
 
 
 class KafkaPythonSource:
@@ -37,8 +38,8 @@ class KafkaPythonSource:
         self._listener = listener
         self._paused = False
         self._open: dict[TopicPartition, list[Record]] = {}
-        self._fresh: set[TopicPartition] = set()
         self._consumer = KafkaConsumer(**consumer_options(kafka))
+        mend_group(self._consumer)
         try:
             self._subscribe(kafka.events_topic)
         except BaseException:
@@ -54,8 +55,6 @@ class KafkaPythonSource:
     def poll(self, max_records: int, max_wait_s: float, idle_s: float) -> Batch:
         """See `Source.poll`."""
         self._open = {}
-        if self._fresh and not self._settle(idle_s):
-            return Batch([], {}, None)
         self._take(idle_s, max_records)
         deadline = time.monotonic() + max_wait_s
         while self._open:
@@ -65,9 +64,6 @@ class KafkaPythonSource:
                 break
             self._take(left, room)
         taken, self._open = self._open, {}
-        for tp in self._fresh & taken.keys():
-            # Read at a position that nobody checked; `_settle` goes back, to here when nothing is committed.
-            self._consumer.seek(tp, taken.pop(tp)[0].offset)
         return Batch(
             list(chain.from_iterable(taken.values())),
             {Partition(*tp): records[-1].offset + 1 for tp, records in taken.items()},
@@ -158,27 +154,6 @@ class KafkaPythonSource:
         with contextlib.suppress(kafka_errors.KafkaError):
             self._consumer.close(autocommit=False, timeout_ms=int(timeout_s * 1000))
 
-    def _settle(self, timeout_s: float) -> bool:
-        """Make sure that partitions which were just assigned are read from what is committed now; True when they are.
-
-        A process that slept (SIGSTOP, a paused virtual machine) may take the answer to a question that it asked before
-        for its position, and read again, and commit again, what another member has done meanwhile.
-        """
-        deadline = time.monotonic() + timeout_s
-        for tp in list(self._fresh):
-            try:
-                committed = self._consumer.committed(tp, timeout_ms=max(0.0, deadline - time.monotonic()) * 1000)
-                if committed is not None and tp in self._consumer.assignment():
-                    self._consumer.seek(tp, committed)
-            except kafka_errors.IllegalStateError:
-                pass  # taken away between the two lines
-            except kafka_errors.KafkaError as error:
-                if not error.retriable and not isinstance(error, kafka_errors.KafkaTimeoutError):
-                    raise StreamError(explain(error)) from error
-                return False
-            self._fresh.discard(tp)
-        return True
-
     def _owned(self, next_offsets: Mapping[Partition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
         owned = self._consumer.assignment()
         return {
@@ -234,11 +209,9 @@ class KafkaPythonSource:
     def on_rebalance(self, kind: RebalanceKind, partitions: Sequence[TopicPartition]) -> None:
         """Called on the client's own thread while this one waits in poll."""
         if kind == "assigned":
-            self._fresh |= set(partitions)
             if self._paused:
                 self._consumer.pause(*partitions)
         else:
-            self._fresh -= set(partitions)
             for tp in partitions:  # whoever owns them now reads these records; here nothing was done with them yet
                 self._open.pop(tp, None)
         self._listener.rebalanced(kind, [Partition(*tp) for tp in partitions])
@@ -295,7 +268,7 @@ class _KafkaPending:
     def wait(self, timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s
         with contextlib.suppress(kafka_errors.KafkaTimeoutError):
-            self._producer.flush(timeout=_FLUSH_S)  # ends the linger; it would wait this long for each partition
+            self._producer.flush(timeout=FLUSH_S)  # ends the linger; it would wait this long for each partition
         for _, outcome in self._sent:
             if isinstance(outcome, Exception) or outcome.is_done:
                 continue

@@ -1,13 +1,17 @@
 """Transactions on the real broker: fenced, aborted, refused."""
 
+import time
+
 import pytest
+from kafka import errors as kafka_errors
+from kafka.future import Future
 
 from detector.local.topics import read_topic
 from detector.records import OutgoingRecord
 from detector.settings import KafkaSettings
 from detector.stream.interfaces import Batch, StreamError, TransactionAborted
 from detector.stream.kafka_python import KafkaPythonSink, KafkaPythonSource
-from detector.stream.kafka_transactions import KafkaPythonTransactions
+from detector.stream.kafka_transactions import KafkaPythonTransactions, wait_for_all
 from tests.contract.test_stream import Heard, next_batch
 from tests.helpers import wait_until
 
@@ -73,3 +77,16 @@ def test_record_that_no_topic_takes_stops(kafka):
     assert transactions.transact(batch, []).wait(30)
     for opened in (transactions, source):
         opened.close(5)
+
+
+def test_refusal_ends_the_wait_for_the_others(kafka):
+    """kafka-python leaves what was sent beside a refused record where it is, for two minutes."""
+    transactions = KafkaPythonTransactions(kafka)
+    stands, refused = Future(), Future().failure(kafka_errors.InvalidProducerEpochError())
+    started = time.monotonic()
+
+    with pytest.raises(kafka_errors.InvalidProducerEpochError):
+        wait_for_all(transactions.connect(), [stands, refused])
+
+    assert time.monotonic() - started < 10
+    transactions.close(5)

@@ -1,0 +1,42 @@
+"""Two mends of kafka-python 3.0.12's group membership, each held by a test in `tests/stream/test_kafka_group.py`."""
+
+from typing import Any
+
+from kafka import KafkaConsumer
+
+
+class _Ended:
+    """A join that has ended, for a caller that would begin another one if it saw that."""
+
+    is_done = False
+
+    def __init__(self, join: Any) -> None:
+        self.add_callback = join.add_callback
+        self.add_errback = join.add_errback
+
+
+def mend_group(consumer: KafkaConsumer) -> None:
+    """Let a consumer keep what it was answered, and ask again when what it is asked about has changed.
+
+    A join whose answer arrives between two polls is thrown away and begun again: members that poll for short times, or
+    only stay alive while they deliver, make each other join for ever, and no partition moves. The answer is kept here
+    until the next poll takes it.
+
+    An unread answer to "what is committed?" is kept until it is asked for, even when the partition has been another
+    member's meanwhile: what that one did would be done again. A join makes it void here.
+    """
+    coordinator = consumer._coordinator  # noqa: SLF001 - there is no public way to either
+    join_group = coordinator.join_group_async
+
+    async def join_group_async(timeout_ms: float | None = None) -> Any:
+        if not coordinator.need_rejoin():
+            return await join_group(timeout_ms)
+        join = coordinator._join_task  # noqa: SLF001
+        if join is not None and join.succeeded():
+            coordinator._join_task = _Ended(join)  # noqa: SLF001
+        joined = await join_group(timeout_ms)
+        if joined:
+            coordinator._offset_fetch_futures.clear()  # noqa: SLF001
+        return joined
+
+    coordinator.join_group_async = join_group_async

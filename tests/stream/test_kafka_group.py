@@ -1,0 +1,71 @@
+"""Members that come and go on the real broker: what kafka-python gets wrong there, and is mended."""
+
+import contextlib
+import time
+
+from kafka import TopicPartition
+from kafka import errors as kafka_errors
+
+from detector.records import OutgoingRecord, Partition
+from detector.stream.kafka_python import KafkaPythonSink, KafkaPythonSource
+from tests.contract.test_stream import Heard, next_batch
+from tests.helpers import wait_until
+
+
+def owned(*sources):
+    return [len(source.partitions()) for source in sources]
+
+
+def alive_until(condition, sources, what):
+    """Members that do no more than to stay in their group, now and then, as while they wait for a delivery."""
+
+    def looked() -> bool:
+        for source in sources:
+            source.keep_alive()
+        time.sleep(0.05)
+        return condition()
+
+    wait_until(looked, what)
+
+
+def test_members_that_only_stay_alive_share_the_partitions(kafka):
+    """A join that ends while nobody looks counts: otherwise all members join again, and again."""
+    first = KafkaPythonSource(kafka, Heard())
+    alive_until(lambda: owned(first) == [4], [first], "all partitions")
+    second = KafkaPythonSource(kafka, Heard())
+    alive_until(lambda: owned(first, second) == [2, 2], [first, second], "two partitions each")
+    second.close(5)
+    alive_until(lambda: owned(first) == [4], [first], "all partitions again")
+    first.close(5)
+
+
+def test_partition_that_comes_back_is_read_from_what_is_committed_now(kafka):
+    """Not from what was committed when its position was last asked for: others worked on it meanwhile."""
+    sink = KafkaPythonSink(kafka)
+    for _ in range(40):
+        assert sink.send([OutgoingRecord(kafka.events_topic, None, b"x", [])]).wait(20)
+    sink.close(5)
+    first = KafkaPythonSource(kafka, Heard())
+    alive_until(lambda: owned(first) == [4], [first], "all partitions")
+    first.commit_now(dict.fromkeys(first.partitions(), 1), 10)
+    second = KafkaPythonSource(kafka, Heard())
+    alive_until(lambda: owned(first, second) == [2, 2], [first, second], "two partitions each")
+    moved = second.partitions()
+    with contextlib.suppress(kafka_errors.KafkaTimeoutError):  # the answer comes, and nobody reads it
+        first._consumer._coordinator.fetch_committed_offsets([TopicPartition(*tp) for tp in moved], timeout_ms=0)
+
+    done: dict[Partition, int] = {}
+    wait_until(lambda: done.update(next_batch(second).next_offsets) or done.keys() == moved, "records of both")
+    second.commit_now(done, 10)
+    second.close(5)
+
+    read: dict[Partition, int] = {}
+
+    def read_on() -> bool:
+        for record in first.poll(100, 0, 0.2).records:
+            read.setdefault(Partition(record.topic, record.partition), record.offset)
+        return owned(first) == [4] and first.lag().keys() == first.partitions() and not any(first.lag().values())
+
+    wait_until(read_on, "the end of all partitions")
+    first.close(5)
+    assert not read.keys() & moved
