@@ -1,5 +1,6 @@
 """Topics seen from outside: created, read whole, and how far a group has come."""
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -39,18 +40,32 @@ def create_topics(kafka: KafkaSettings, partitions: int, configs: dict[str, dict
 
 def read_topic(kafka: KafkaSettings, topic: str) -> list[Record]:
     """Every committed record of a topic up to its present end, partition by partition."""
-    consumer = _reader(kafka)
-    try:
-        ends = _ends(consumer, topic)
-        consumer.assign(list(ends))
-        consumer.seek_to_beginning(*ends)
+    with contextlib.closing(TopicReader(kafka, topic)) as reader:
+        return sorted(reader.read(), key=lambda record: (record.partition, record.offset))
+
+
+class TopicReader:
+    """Reads the committed records of a topic, from its beginning; keeps its place and its connections."""
+
+    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
+        self._topic = topic
+        self._consumer = _reader(kafka)
+        ends = _ends(self._consumer, topic)
+        self._consumer.assign(list(ends))
+        self._consumer.seek_to_beginning(*ends)
+
+    def read(self) -> list[Record]:
+        """What has come since the last time, up to the topic's present end."""
+        ends = _ends(self._consumer, self._topic)
         records: list[Record] = []
-        while any(consumer.position(tp) < end for tp, end in ends.items()):
-            for polled in consumer.poll(timeout_ms=_POLL_MS, max_records=100_000).values():
+        while any(self._consumer.position(tp) < end for tp, end in ends.items()):
+            for polled in self._consumer.poll(timeout_ms=_POLL_MS, max_records=100_000).values():
                 records += polled
-        return sorted(records, key=lambda record: (record.partition, record.offset))
-    finally:
-        consumer.close()
+        return records
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._consumer.close()
 
 
 class GroupProgress:

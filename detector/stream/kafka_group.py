@@ -1,4 +1,4 @@
-"""Two mends of kafka-python 3.0.12's group membership, each held by a test in `tests/stream/test_kafka_group.py`."""
+"""Mends of kafka-python 3.0.12's group membership, each held by a test in `tests/stream/test_kafka_group.py`."""
 
 from typing import Any
 
@@ -24,9 +24,12 @@ def mend_group(consumer: KafkaConsumer) -> None:
 
     An unread answer to "what is committed?" is kept until it is asked for, even when the partition has been another
     member's meanwhile: what that one did would be done again. A join makes it void here.
+
+    A member that is thrown out while it joins (a process that slept) joins anew, and goes on from the positions that it
+    had, as if it had never been away. Here it loses its partitions first, and the source hears of it.
     """
-    coordinator = consumer._coordinator  # noqa: SLF001 - there is no public way to either
-    join_group = coordinator.join_group_async
+    coordinator = consumer._coordinator  # noqa: SLF001 - there is no public way to any of this
+    join_group, reset_generation = coordinator.join_group_async, coordinator.reset_generation
 
     async def join_group_async(timeout_ms: float | None = None) -> Any:
         if not coordinator.need_rejoin():
@@ -39,4 +42,8 @@ def mend_group(consumer: KafkaConsumer) -> None:
             coordinator._offset_fetch_futures.clear()  # noqa: SLF001
         return joined
 
-    coordinator.join_group_async = join_group_async
+    def thrown_out(*member_id: str) -> None:
+        coordinator.rejoining = False  # what precedes a join is due again: there the partitions are given up
+        reset_generation(*member_id)
+
+    coordinator.join_group_async, coordinator.reset_generation = join_group_async, thrown_out

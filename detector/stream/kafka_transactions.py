@@ -25,7 +25,7 @@ _LOOK_S = 0.1
 
 
 class KafkaPythonTransactions:
-    """Writes with a transactional producer, and makes a new one when the old one is past use.
+    """Writes with a transactional producer, and makes a new one after each transaction that failed.
 
     The brokers fence whoever is not what it was: the positions are committed for the membership with which the batch
     was read (KIP-447), so a member that lost its partitions meanwhile cannot commit for them.
@@ -65,6 +65,9 @@ class KafkaPythonTransactions:
         return producer
 
     def _transact(self, batch: Batch, records: Sequence[OutgoingRecord]) -> None:
+        if batch.membership.generation_id < 0:
+            # The brokers take such a commit from anybody: it is what producers sent before KIP-447.
+            raise kafka_errors.CommitFailedError("the membership in the group was lost while the batch was read")
         producer = self.connect()
         try:
             producer.begin_transaction()
@@ -72,16 +75,19 @@ class KafkaPythonTransactions:
             producer.send_offsets_to_transaction(_offsets(batch), batch.membership)
             producer.commit_transaction()
         except BaseException:
-            self._abort(producer)
+            self._give_up(producer)
             raise
 
-    def _abort(self, producer: Any) -> None:
-        """Abort, or give the producer up: the next one's start ends what this one left open."""
-        try:
+    def _give_up(self, producer: Any) -> None:
+        """Abort, and never use the producer again: the next transaction would commit this one's positions as well.
+
+        kafka-python 3.0.12 keeps the positions of a transaction that was refused and adds them to the next one's,
+        which the brokers then take. Should the abort fail, the next producer's start ends what this one left open.
+        """
+        self._producer = None
+        with contextlib.suppress(kafka_errors.KafkaError):
             producer.abort_transaction()
-        except kafka_errors.KafkaError:
-            self._producer = None
-            close(producer, _ABANDONED_CLOSE_S)
+        close(producer, _ABANDONED_CLOSE_S)
 
 
 class _Pending:

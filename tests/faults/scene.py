@@ -12,7 +12,7 @@ from kafka import KafkaConsumer, TopicPartition
 from detector.events.csv_rows import read_rows
 from detector.local.demo import SAMPLE
 from detector.local.ledger import Ledger, reconcile
-from detector.local.topics import GroupProgress, read_topic
+from detector.local.topics import GroupProgress, TopicReader, read_topic
 from detector.records import OutgoingRecord, Partition
 from detector.service.scoring import Scorer
 from detector.settings import KafkaSettings
@@ -50,6 +50,9 @@ class Scene:
         self._folder = folder
         self._started = 0
         self._stack = ExitStack()
+        self._alerts = 0
+        self._reader = TopicReader(kafka, kafka.alerts_topic)
+        self._stack.callback(self._reader.close)
         self._pool = event_pool(scorer)
 
     def start(self, *options: str) -> RunningDetector:
@@ -105,7 +108,8 @@ class Scene:
 
     def alerts(self) -> int:
         """How many alerts a reader of committed records sees."""
-        return len(read_topic(self.kafka, self.kafka.alerts_topic))
+        self._alerts += len(self._reader.read())
+        return self._alerts
 
     def wait_until_committed(self, timeout_s: float = 90) -> dict[Partition, int]:
         """The group's positions, once they are at the end of the events topic."""

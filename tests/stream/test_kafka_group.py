@@ -69,3 +69,20 @@ def test_partition_that_comes_back_is_read_from_what_is_committed_now(kafka):
     wait_until(read_on, "the end of all partitions")
     first.close(5)
     assert not read.keys() & moved
+
+
+def test_member_that_is_thrown_out_while_it_joins_loses_its_partitions(kafka):
+    """A process that slept: what it had in hand, and its positions, belong to another by then."""
+    heard = Heard()
+    source = KafkaPythonSource(kafka, heard)
+    wait_until(lambda: source.poll(1, 0, 0.2) and owned(source) == [4], "all partitions")
+    group = source._consumer._coordinator
+
+    group.request_rejoin()
+    source.keep_alive()
+    assert group.rejoining
+    group.reset_generation()  # as the brokers' answer to the join does
+    wait_until(lambda: source.poll(1, 0, 0.2) and len(heard.rebalances) == 3, "all partitions again")
+    source.close(5)
+
+    assert [kind for kind, _ in heard.rebalances[:3]] == ["assigned", "lost", "assigned"]

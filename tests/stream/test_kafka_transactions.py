@@ -1,10 +1,12 @@
 """Transactions on the real broker: fenced, aborted, refused."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from kafka import errors as kafka_errors
 from kafka.future import Future
+from kafka.structs import ConsumerGroupMetadata
 
 from detector.local.topics import read_topic
 from detector.records import OutgoingRecord
@@ -13,7 +15,7 @@ from detector.stream.interfaces import Batch, StreamError, TransactionAborted
 from detector.stream.kafka_python import KafkaPythonSink, KafkaPythonSource
 from detector.stream.kafka_transactions import KafkaPythonTransactions, wait_for_all
 from tests.contract.test_stream import Heard, next_batch
-from tests.helpers import wait_until
+from tests.helpers import group_progress, wait_until
 
 
 @pytest.fixture
@@ -44,6 +46,38 @@ def test_member_that_lost_its_partitions_cannot_commit_for_them(kafka):
 
     assert read_topic(kafka, kafka.alerts_topic) == []
     transactions.close(5)
+
+
+def test_batch_of_no_membership_is_not_committed(kafka):
+    """Thrown out between its records and its end: nothing tells the brokers any more that others own the partitions."""
+    source, batch = read_one(kafka)
+    transactions = KafkaPythonTransactions(kafka)
+    nobody = replace(batch, membership=ConsumerGroupMetadata(kafka.group_id))
+
+    with pytest.raises(TransactionAborted, match="membership in the group was lost"):
+        wait_until(lambda: transactions.transact(nobody, [alert(kafka)]).wait(1), "the end of the transaction")
+
+    assert read_topic(kafka, kafka.alerts_topic) == []
+    for opened in (transactions, source):
+        opened.close(5)
+
+
+def test_positions_of_a_refused_transaction_are_not_committed_with_the_next(kafka):
+    """They would take the group back to what another member has long done."""
+    source, batch = read_one(kafka)
+    (partition,) = batch.next_offsets
+    other = next(owned for owned in source.partitions() if owned != partition)
+    transactions = KafkaPythonTransactions(kafka)
+
+    zombie = replace(batch, membership=batch.membership._replace(member_id="gone"))
+    with pytest.raises(TransactionAborted):
+        wait_until(lambda: transactions.transact(zombie, [alert(kafka)]).wait(1), "the end of the transaction")
+    assert transactions.transact(replace(batch, next_offsets={other: 0}), []).wait(30)
+
+    with group_progress(kafka) as progress:
+        assert progress.committed() == {other: 0}
+    for opened in (transactions, source):
+        opened.close(5)
 
 
 def test_fenced_producer_is_replaced(named):
