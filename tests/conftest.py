@@ -1,10 +1,10 @@
 """What tests share: one broker for the whole run, one model, topics of their own."""
 
+import fcntl
 import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 
@@ -14,9 +14,6 @@ from detector.local.topics import create_topics
 from detector.model.folder import CURRENT
 from detector.service.scoring import Scorer
 from detector.settings import KafkaSettings, ModelSettings
-from detector.training.data import load_data
-from detector.training.recipes import DEFAULT
-from detector.training.train import publish, train
 from tests.helpers import train_command
 
 PARTITIONS = 4
@@ -53,20 +50,24 @@ def kafka(broker) -> KafkaSettings:
 
 
 @pytest.fixture(scope="session")
-def models(tmp_path_factory) -> Path:
-    """A models folder with a current version, trained on the bundled sample."""
-    folder = tmp_path_factory.mktemp("models")
-    publish(train(DEFAULT, load_data(SAMPLE, seed=0), folder, seed=0))
-    return folder
+def trained_by_command(tmp_path_factory) -> tuple[str, Path]:
+    """What `train.py SAMPLE` said, and the version that it wrote; once for all workers of a run."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    output, said = root / "models", root / "trained.txt"
+    with (root / "trained.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not said.exists():
+            done = train_command(SAMPLE, "--output", output)
+            assert done.returncode == 0, done.stderr
+            said.write_text(done.stdout)
+    return said.read_text(), (output / CURRENT).resolve()
 
 
 @pytest.fixture(scope="session")
-def trained_by_command(tmp_path_factory) -> tuple[CompletedProcess[str], Path]:
-    """What `train.py SAMPLE` said, and the version that it wrote."""
-    output = tmp_path_factory.mktemp("trained") / "models"
-    done = train_command(SAMPLE, "--output", output)
-    assert done.returncode == 0, done.stderr
-    return done, (output / CURRENT).resolve()
+def models(trained_by_command) -> Path:
+    """A models folder with a current version, trained on the bundled sample."""
+    return trained_by_command[1].parent
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from statistics import median
 from uuid import uuid4
 
 import pytest
@@ -13,8 +14,10 @@ from detector.settings import KafkaSettings
 from tests.faults.scene import Scene, check, first_new_alert_s
 from tests.helpers import java_processes, wait_until
 
+SOAK = "DETECTOR_SOAK_BROKER_KILLS" in os.environ
 KILLS = int(os.environ.get("DETECTOR_SOAK_BROKER_KILLS", "2"))
 BACK_WITHIN_S = 5.0
+DELIVERY_TIMEOUT_S = 120.0
 
 
 @pytest.fixture(params=["at-least-once", "exactly-once"])
@@ -63,7 +66,7 @@ def scene(hurt, scorer, model, guarantee, tmp_path):
 
 
 @pytest.mark.timeout(3600)
-def test_broker_killed_in_mid_batch(scene, hurt, guarantee, record_property):
+def test_broker_killed_in_mid_batch(scene, hurt, guarantee):
     """SIGKILL of the broker under load, and its return on the same data."""
     back = []
     with scene.flow(rate=500):
@@ -76,9 +79,13 @@ def test_broker_killed_in_mid_batch(scene, hurt, guarantee, record_property):
             back.append(first_new_alert_s(scene, time.monotonic()))
     ledger = scene.books()
 
-    record_property("first_new_alert_s", back)
+    print(
+        f"\n{guarantee}: {KILLS} SIGKILLs of the broker, {ledger.events} events, lost {ledger.lost}, duplicates "
+        f"{ledger.duplicates}; first new alert {min(back):.1f} to {max(back):.1f} s after it is back, "
+        f"median {median(back):.1f}"
+    )
     check(ledger, guarantee)
-    assert max(back) <= 3 * BACK_WITHIN_S  # of a shared machine; the bar of 5 s is the soak's median
+    assert median(back) <= BACK_WITHIN_S
 
 
 def test_frozen_broker_is_seen_from_inside(scene, hurt, guarantee):
@@ -100,6 +107,37 @@ def test_frozen_broker_is_seen_from_inside(scene, hurt, guarantee):
     check(scene.books(), guarantee)
     log = daemon.log_file.read_text()
     assert log.count("delivery waits for acknowledgements; reading is paused") == log.count("delivery no longer waits")
+
+
+@pytest.mark.skipif(not SOAK, reason="waits for two minutes: part of `make soak`")
+def test_broker_away_beyond_the_delivery_timeout(scene, hurt, guarantee):
+    """The client gives its records up after two minutes; the service does not."""
+    with scene.flow(rate=500):
+        daemon = scene.start_ready()
+        before = scene.alerts()
+        wait_until(lambda: scene.alerts() > before, "alerts before the outage")
+        hurt.kill()
+        daemon.wait_for_log("delivery waits for acknowledgements; reading is paused")
+        wait_until(
+            lambda: logged_s(daemon, "delivery still waits; reading is paused") > DELIVERY_TIMEOUT_S, "so long", 300
+        )
+        assert daemon.get("/healthz")[0] == 200
+        assert daemon.get("/readyz")[0] == 503
+        hurt.start()
+        back_s = first_new_alert_s(scene, time.monotonic())
+    ledger = scene.books()
+
+    print(
+        f"\n{guarantee}: broker away beyond the delivery timeout, lost {ledger.lost}, duplicates {ledger.duplicates}, "
+        f"first new alert {back_s:.1f} s after it is back"
+    )
+    check(ledger, guarantee)
+
+
+def logged_s(daemon, event) -> float:
+    """How long it had waited, by the last line of its log about it."""
+    line = daemon.logged(event)
+    return line["waited_s"] if line else 0.0
 
 
 def test_stop_with_the_broker_down_ends_in_time(scene, hurt, guarantee):

@@ -1,0 +1,65 @@
+"""Input at three times what the service takes, for as long as one asks: its memory does not grow."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.scene import Scene
+from tests.helpers import RunningDetector
+
+MINUTES = float(os.environ.get("DETECTOR_SOAK_MEMORY_MINUTES", "0"))
+_WARM_UP_S = 30.0
+_SAMPLE_EVERY_S = 5.0
+_MEASURE_S = 10.0
+_OVERLOAD = 3
+
+
+def resident_bytes(daemon: RunningDetector) -> int:
+    pages = int(Path(f"/proc/{daemon.process.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def taken(daemon: RunningDetector) -> float:
+    return daemon.metric("detector_records_consumed_total")
+
+
+@pytest.mark.timeout(7200)
+@pytest.mark.skipif(not MINUTES, reason="takes minutes: part of `make soak`")
+@pytest.mark.parametrize("guarantee", ["at-least-once", "exactly-once"])
+def test_memory_is_flat_while_the_backlog_grows(kafka, scorer, model, guarantee, tmp_path):
+    """What cannot be taken stays in Kafka, not in the process: from its warm state on within 5 %."""
+    options = [
+        "--set",
+        f"model.path={model}",
+        "--set",
+        "model.engine=numpy",
+        "--set",
+        "batch.max_records=10",
+    ]  # each waits for its acknowledgements
+    scene = Scene(kafka, scorer, [*options, "--set", f"delivery.guarantee={guarantee}"], tmp_path)
+    try:
+        daemon = scene.start_ready()
+        with scene.flow(rate=5000):
+            time.sleep(_WARM_UP_S)  # paces the measurement, as do the others here
+            before = taken(daemon)
+            time.sleep(_MEASURE_S)
+            rate = (taken(daemon) - before) / _MEASURE_S
+        with scene.flow(rate=int(_OVERLOAD * rate)):
+            warm, samples = resident_bytes(daemon), []
+            until = time.monotonic() + 60 * MINUTES
+            while time.monotonic() < until:
+                time.sleep(_SAMPLE_EVERY_S)
+                samples.append(resident_bytes(daemon))
+        lag = daemon.metric("detector_lag_records")
+    finally:
+        scene.close()
+
+    print(
+        f"\n{guarantee}: {rate:.0f} records/s taken, {_OVERLOAD} times as many written for {MINUTES:g} min, "
+        f"{lag:.0f} behind at the end; RSS {warm / 2**20:.1f} MiB warm, {min(samples) / 2**20:.1f} to "
+        f"{max(samples) / 2**20:.1f} MiB"
+    )
+    assert lag > rate  # there was a backlog all along
+    assert all(abs(sample / warm - 1) <= 0.05 for sample in samples)
