@@ -73,8 +73,8 @@ bench: install  ## the benchmarks: a table, and benchmarks/results/latest.json
 docs: install  ## the settings page, from the settings' types
 	$(BIN)/python docs/settings_reference.py
 
-dashboards: install  ## Grafana's JSON, from deploy/grafana/dashboards.py
-	$(BIN)/python deploy/grafana/dashboards.py
+dashboards: install  ## Grafana's JSON, from deploy/grafana/source
+	$(BIN)/python -m deploy.grafana.source
 
 image:  ## the images, and their sizes; TORCH_INDEX=<url> takes torch from there, TARGETS=slim builds that one only
 	@for target in $(TARGETS); do \
