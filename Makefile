@@ -70,11 +70,12 @@ audit:  ## known vulnerabilities of the pinned dependencies; says so when pip-au
 bench: install  ## the benchmarks: a table, and benchmarks/results/latest.json
 	$(BIN)/python -m benchmarks.run
 
-docs: install  ## the settings page, from the settings' types
+docs: install  ## the pages of the settings and of the metrics, from the code
 	$(BIN)/python docs/settings_reference.py
+	$(BIN)/python docs/metrics_reference.py
 
-dashboards: install  ## Grafana's JSON, from deploy/grafana/dashboards.py
-	$(BIN)/python deploy/grafana/dashboards.py
+dashboards: install  ## Grafana's JSON, from deploy/grafana/source
+	$(BIN)/python -m deploy.grafana.source
 
 image:  ## the images, and their sizes; TORCH_INDEX=<url> takes torch from there, TARGETS=slim builds that one only
 	@for target in $(TARGETS); do \
@@ -84,7 +85,7 @@ image:  ## the images, and their sizes; TORCH_INDEX=<url> takes torch from there
 	done
 	@$(DOCKER) images detector --format '{{.Repository}}:{{.Tag}}  {{.Size}}'
 
-compose-test: install  ## the compose file on a real engine: cold, again, scaled, down; no part of `make test`
+compose-test: install  ## the compose file on a real engine: cold, again, scaled, down, with TLS; no part of `make test`
 	COMPOSE="$(COMPOSE)" DOCKER="$(DOCKER)" $(BIN)/python -m tests.compose.run
 
 clean:  ## remove what the other targets made

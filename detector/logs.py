@@ -2,14 +2,19 @@
 
 import logging
 import sys
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
+
+from detector import __version__
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
 _TELL_SECRETS = ("kafka.admin.client", "kafka.net.connection", "kafka.protocol.parser")
 """They log options, requests and raw bytes at level debug, passwords among them."""
+_SEVERITIES = {"debug": ("DEBUG", 5), "info": ("INFO", 9), "warning": ("WARN", 13), "error": ("ERROR", 17)}
+_FATAL = ("FATAL", 21)
+_RESOURCE = {"service.name": "detector", "service.version": __version__}
 
 
 def configure_logging(level: LogLevel, style: LogFormat) -> None:
@@ -35,19 +40,49 @@ def configure_logging(level: LogLevel, style: LogFormat) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(style)],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(style)],
         )
     )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    logging.getLogger().handlers[:] = [handler]
+    _set_level(level)
+
+
+def toggle_debug(configured: LogLevel) -> None:
+    """Log at level debug, or again at the configured one (at info when that is debug); safe in a signal handler."""
+    if logging.getLogger().level != logging.DEBUG:
+        _set_level("debug")
+    else:
+        _set_level("info" if configured == "debug" else configured)
+
+
+def _set_level(level: LogLevel) -> None:
+    logging.getLogger().setLevel(level.upper())
     # The client reports each failed connection attempt; the daemon says the same once, in its own words.
     logging.getLogger("kafka").setLevel(level.upper() if level == "debug" else logging.CRITICAL)
     for name in _TELL_SECRETS:
         logging.getLogger(name).setLevel(logging.INFO if level == "debug" else logging.CRITICAL)
 
 
-def _renderer(style: LogFormat) -> structlog.typing.Processor:
+def _renderers(style: LogFormat) -> list[structlog.typing.Processor]:
     if style == "console" or (style == "auto" and sys.stderr.isatty()):
-        return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    return structlog.processors.JSONRenderer()
+        return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    return [_as_open_telemetry, structlog.processors.JSONRenderer()]
+
+
+def _as_open_telemetry(_logger: Any, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """A line in the form of OpenTelemetry's log data model, its fields named as in the model's protobuf.
+
+    https://opentelemetry.io/docs/specs/otel/logs/data-model/, and for an exception the semantic conventions.
+    """
+    severity_text, severity_number = _SEVERITIES.get(line.pop("level"), _FATAL)
+    record = {
+        "timestamp": line.pop("timestamp"),
+        "severity_text": severity_text,
+        "severity_number": severity_number,
+        "body": line.pop("event"),
+        "scope": {"name": line.pop("logger")},
+        "resource": _RESOURCE,
+    }
+    if "exception" in line:
+        line["exception.stacktrace"] = line.pop("exception")
+    return record | {"attributes": dict(line)}

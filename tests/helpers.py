@@ -36,12 +36,12 @@ def event(**changes: Any) -> bytes:
     return json.dumps(GOOD | changes).encode()
 
 
-def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0, every_s: float = 0.02) -> Any:
     """Return the condition's value as soon as it is true; fail with `what` when it does not become so."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
-        time.sleep(0.02)
+        time.sleep(every_s)
     return value
 
 
@@ -100,15 +100,15 @@ class RunningDetector:
             self.process = subprocess.Popen(command, env=os.environ | environment, stderr=log, stdin=subprocess.DEVNULL)
 
     def logged(self, text: str) -> dict[str, Any] | None:
-        """The last log line with this event."""
+        """The last log line with this text, its attributes beside its other fields."""
         found = None
         for line in self.log_file.read_text().splitlines():
-            if line.startswith("{") and line.endswith("}") and (parsed := json.loads(line))["event"] == text:
-                found = parsed
+            if line.startswith("{") and line.endswith("}") and (parsed := json.loads(line))["body"] == text:
+                found = parsed | parsed["attributes"]
         return found
 
     def wait_for_log(self, text: str, timeout_s: float = 60.0) -> dict[str, Any]:
-        """Wait for a log line with this event."""
+        """Wait for a log line with this text."""
 
         def look() -> dict[str, Any] | None:
             found = self.logged(text)

@@ -1,19 +1,23 @@
 """The documentation says what the code does."""
 
+import importlib
 import re
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
-def test_settings_page_is_current(monkeypatch):
-    """Operators read the page, not the types: `make docs` writes it anew."""
+@pytest.mark.parametrize("reference", ["settings_reference", "metrics_reference"])
+def test_reference_page_is_current(reference, monkeypatch):
+    """Operators read the page, not the code: `make docs` writes it anew."""
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
-    import settings_reference
+    source = importlib.import_module(reference)
 
-    assert settings_reference.PAGE.read_text() == settings_reference.page()
-    del sys.modules["settings_reference"]
+    assert source.PAGE.read_text() == source.page()
+    del sys.modules[reference]
 
 
 def test_links_between_pages_lead_somewhere():

@@ -9,7 +9,7 @@ from typing import IO
 from detector.local import guard
 
 _LOG_LINES_SHOWN = 15
-_WORDS_OF_ERRORS = ("ERROR", "FATAL", "Exception:", "Error:", '"level": "error"')
+_WORDS_OF_ERRORS = ("ERROR", "FATAL", "Exception:", "Error:")
 
 
 class GuardedProcess:

@@ -1,6 +1,7 @@
 """The daemon's life: start, loop, drain, stop."""
 
 import gc
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,13 +12,14 @@ from detector import __version__
 from detector.alerts.severity import SEVERITIES
 from detector.errors import DetectorError
 from detector.events.second_opinion import REASONS
+from detector.logs import toggle_debug
 from detector.metrics import Metrics
 from detector.service.health import Health
 from detector.service.http import HttpServer
 from detector.service.limits import DeadLetterLimits
 from detector.service.reload import ModelKeeper
 from detector.service.reporter import Reporter
-from detector.service.signals import Stop, call_on_hangup, stop_on_signals
+from detector.service.signals import Stop, call_on, stop_on_signals
 from detector.service.step import BatchStep, count
 from detector.service.systemd import notify
 from detector.service.watchdog import watch
@@ -77,6 +79,7 @@ class Daemon:
         http = self._settings.http
         with (
             stop_on_signals(self._stop),
+            call_on(signal.SIGUSR1, lambda: toggle_debug(self._settings.log.level)),
             HttpServer(http.host, http.port, self.metrics.registry, self.health) as server,
             watch(self.health),
         ):
@@ -88,7 +91,7 @@ class Daemon:
             )
             model = ModelKeeper(self._settings.model, self.metrics)
             notify("READY=1")  # it waits for Kafka by itself: whoever starts it need not
-            with call_on_hangup(model.ask):
+            with call_on(signal.SIGHUP, model.ask):
                 try:
                     source, sink = self._open_stream(
                         self._settings.kafka, self._settings.delivery.guarantee, self._reporter, self._wait

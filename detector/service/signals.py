@@ -1,4 +1,4 @@
-"""Asked to stop once: finish what is in hand. Asked twice: go. Asked to reload: between two batches."""
+"""Asked to stop once: finish what is in hand. Asked twice: go. Asked for something else: a call."""
 
 import os
 import signal
@@ -53,10 +53,10 @@ def stop_on_signals(stop: Stop) -> Iterator[None]:
 
 
 @contextmanager
-def call_on_hangup(call: Callable[[], None]) -> Iterator[None]:
-    """Within the block, SIGHUP makes this call."""
-    before = signal.signal(signal.SIGHUP, lambda _number, _frame: call())
+def call_on(number: signal.Signals, call: Callable[[], None]) -> Iterator[None]:
+    """Within the block, this signal makes this call."""
+    before = signal.signal(number, lambda _number, _frame: call())
     try:
         yield
     finally:
-        signal.signal(signal.SIGHUP, before)
+        signal.signal(number, before)

@@ -15,7 +15,9 @@ TLS = ROOT / "docker-compose.tls.yml"
 
 
 def _services():
-    return yaml.safe_load(FILE.read_text())["services"]
+    """All services of both files, each as the file says that brings it in."""
+    tls, plain = (yaml.safe_load(path.read_text())["services"] for path in (TLS, FILE))
+    return {name: service for name, service in (tls | plain).items() if "image" in service}
 
 
 @pytest.mark.parametrize("files", [[FILE], [FILE, TLS]], ids=["plain", "tls"])

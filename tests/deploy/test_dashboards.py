@@ -2,25 +2,15 @@
 
 import json
 import re
-import sys
 from itertools import pairwise
 
-import pytest
 import yaml
 
+from deploy.grafana.source import dashboards
 from detector.alerts.severity import SEVERITIES
 from detector.events.second_opinion import REASONS
 from detector.metrics import Metrics
 from tests.deploy.queries import DASHBOARDS, DEPLOY, ROOT, dashboard_queries, rules
-
-
-@pytest.fixture
-def source(monkeypatch):
-    monkeypatch.syspath_prepend(str(DEPLOY / "grafana"))
-    import dashboards
-
-    yield dashboards
-    del sys.modules["dashboards"]
 
 
 def _panels():
@@ -32,9 +22,9 @@ def _panels():
     ]
 
 
-def test_committed_json_is_what_the_source_gives(source):
+def test_committed_json_is_what_the_source_gives():
     """Who changes a dashboard changes its source: `make dashboards` writes the JSON anew."""
-    assert {path.name: path.read_text() for path in DASHBOARDS} == source.dashboards()
+    assert {path.name: path.read_text() for path in DASHBOARDS} == dashboards()
 
 
 def test_every_panel_says_what_it_is_and_what_to_do():

@@ -1,15 +1,17 @@
 """Prometheus' rules, by Prometheus' own tool."""
 
+import re
 import shutil
 import subprocess
 
 import pytest
 import yaml
 
+from detector.model.folder import load_model
 from tests.deploy.queries import DEPLOY, ROOT, dashboard_queries, rules
 
 FOLDER = DEPLOY / "prometheus"
-pytestmark = pytest.mark.timeout(300)  # a day of evaluations a minute apart takes half a minute on a busy machine
+pytestmark = pytest.mark.timeout(300)  # days of evaluations take half a minute on a busy machine
 CASES = sorted((FOLDER / "tests").glob("*.yml"))
 
 
@@ -44,6 +46,16 @@ def test_every_alert_has_a_firing_and_a_quiet_case():
 
     names = {rule["alert"] for rule in rules("alert")}
     assert fires == quiet == names
+
+
+def test_versions_of_models_have_the_day_that_an_alert_reads(model):
+    """DetectorModelOld would be quiet for ever about versions of another form."""
+    (rule,) = (rule for rule in rules("alert") if rule["alert"] == "DetectorModelOld")
+    (form,) = re.findall(r'version=~"([^"]+)"', rule["expr"])
+    manifest = load_model(model).manifest
+
+    assert re.fullmatch(form, manifest.version)
+    assert manifest.version[:8] == manifest.created_at[:10].replace("-", "")
 
 
 def test_every_alert_says_what_to_do():

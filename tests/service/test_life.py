@@ -46,6 +46,28 @@ def test_systemd_hears_of_start_reload_and_stop(kafka, model, tmp_path):
             hear("STOPPING=1")
 
 
+def test_signal_switches_debug_on_and_off(tmp_path, model):
+    """An operator sees more of a service in trouble without the restart that would end the trouble."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        options = ["--set", f"kafka.bootstrap_servers=127.0.0.1:{silent.getsockname()[1]}"]
+        options += ["--set", f"model.path={model}", "--set", "model.engine=numpy", "--set", "log.format=json"]
+        with running_detector(options, tmp_path / "log") as daemon:
+            daemon.get("/healthz")
+            daemon.process.send_signal(signal.SIGUSR1)
+            wait_until(lambda: daemon.get("/readyz") and daemon.logged("http request"), "a line of level debug")
+            first = daemon.logged("http request")
+            assert (first["severity_text"], "/readyz" in first["request"]) == ("DEBUG", True)
+            daemon.process.send_signal(signal.SIGUSR1)
+            wait_until(lambda: _unheard(daemon), "silence")
+            assert daemon.stop(signal.SIGTERM) == 0
+
+
+def _unheard(daemon):
+    before = daemon.log_file.read_text().count("http request")
+    daemon.get("/readyz")
+    return daemon.log_file.read_text().count("http request") == before
+
+
 def test_stuck_loop_shows_where_it_is_stuck():
     """Before liveness fails and the evidence is restarted away: once, with every thread's stack."""
     health = Health()
