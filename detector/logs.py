@@ -70,19 +70,19 @@ def _renderers(style: LogFormat) -> list[structlog.typing.Processor]:
 
 
 def _as_open_telemetry(_logger: Any, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """A line in the form of OpenTelemetry's log data model, its fields named as in the model's protobuf.
+    """A line whose fields are named as in OpenTelemetry's log data model, its attributes flat beside them for `jq`.
 
     https://opentelemetry.io/docs/specs/otel/logs/data-model/, and for an exception the semantic conventions.
     """
     severity_text, severity_number = _SEVERITIES.get(line.pop("level"), _FATAL)
-    record = {
+    named = {
         "timestamp": line.pop("timestamp"),
         "severity_text": severity_text,
         "severity_number": severity_number,
         "body": line.pop("event"),
-        "scope": {"name": line.pop("logger")},
-        "resource": _RESOURCE,
+        "scope.name": line.pop("logger"),
+        **_RESOURCE,
     }
     if "exception" in line:
-        line["exception.stacktrace"] = line.pop("exception")
-    return record | {"attributes": dict(line)}
+        named["exception.stacktrace"] = line.pop("exception")
+    return named | line

@@ -100,11 +100,11 @@ class RunningDetector:
             self.process = subprocess.Popen(command, env=os.environ | environment, stderr=log, stdin=subprocess.DEVNULL)
 
     def logged(self, text: str) -> dict[str, Any] | None:
-        """The last log line with this text, its attributes beside its other fields."""
+        """The last log line with this text."""
         found = None
         for line in self.log_file.read_text().splitlines():
             if line.startswith("{") and line.endswith("}") and (parsed := json.loads(line))["body"] == text:
-                found = parsed | parsed["attributes"]
+                found = parsed
         return found
 
     def wait_for_log(self, text: str, timeout_s: float = 60.0) -> dict[str, Any]:

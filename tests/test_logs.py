@@ -6,6 +6,7 @@ import logging
 import pytest
 import structlog
 
+from detector import __version__
 from detector.logs import _TELL_SECRETS, configure_logging, toggle_debug
 
 
@@ -26,20 +27,21 @@ def logged(_as_before, capsys):
     return lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 
-def test_lines_have_the_form_of_open_telemetry(logged):
-    """A collector maps them without rules of its own: nothing but the model's fields at the top."""
+def test_fields_are_named_as_in_open_telemetry(logged):
+    """A collector maps them with one rule; what a line says besides is beside them."""
     configure_logging("info", "json")
-    structlog.get_logger("detector.test").warning("records were refused", topic="alerts", body="kept apart")
+    structlog.get_logger("detector.test").warning("records were refused", topic="alerts")
 
     (line,) = logged()
     assert line.pop("timestamp").endswith("Z")
-    assert line.pop("resource")["service.name"] == "detector"
     assert line == {
         "severity_text": "WARN",
         "severity_number": 13,
         "body": "records were refused",
-        "scope": {"name": "detector.test"},
-        "attributes": {"topic": "alerts", "body": "kept apart"},
+        "scope.name": "detector.test",
+        "service.name": "detector",
+        "service.version": __version__,
+        "topic": "alerts",
     }
 
 
@@ -54,7 +56,7 @@ def test_libraries_and_exceptions_have_the_same_form(logged):
 
     failed, worse = logged()
     assert (failed["body"], failed["severity_number"]) == ("it failed", 17)
-    assert "ValueError: invalid literal" in failed["attributes"]["exception.stacktrace"]
+    assert "ValueError: invalid literal" in failed["exception.stacktrace"]
     assert (worse["severity_text"], worse["severity_number"]) == ("FATAL", 21)
 
 

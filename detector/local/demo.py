@@ -139,7 +139,7 @@ def _wait_until_ready(process: GuardedProcess) -> str:
     deadline = time.monotonic() + _READY_TIMEOUT_S
     while True:
         lines = [json.loads(line) for line in process.log().splitlines() if line.startswith("{") and line.endswith("}")]
-        said = {line["body"]: line["attributes"] for line in lines}
+        said = {line["body"]: line for line in lines}
         if "partitions assigned" in said:
             return str(said["detector starts"]["http"]).removesuffix("/metrics")
         _check(process)
