@@ -85,4 +85,4 @@ def _as_open_telemetry(_logger: Any, _method: str, line: structlog.typing.EventD
     }
     if "exception" in line:
         named["exception.stacktrace"] = line.pop("exception")
-    return named | line
+    return {**named, **line}
