@@ -7,9 +7,10 @@ INSTALLED := $(VENV)/.installed
 DOCKER ?= docker
 COMPOSE ?= $(DOCKER) compose
 TARGETS ?= slim detector train
+PROMETHEUS ?= http://127.0.0.1:9090
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types imports tests browser prometheus soak audit bench docs dashboards image compose-test clean
+.PHONY: help install demo test lint types imports tests browser prometheus soak audit bench docs dashboards pictures image compose-test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -76,6 +77,9 @@ docs: install  ## the pages of the settings and of the metrics, from the code
 
 dashboards: install  ## Grafana's JSON, from deploy/grafana/source
 	$(BIN)/python -m deploy.grafana.source
+
+pictures: install  ## docs/pictures of both dashboards, from the Prometheus of a running stack
+	$(BIN)/python deploy/grafana/pictures.py $(PROMETHEUS)
 
 image:  ## the images, and their sizes; TORCH_INDEX=<url> takes torch from there, TARGETS=slim builds that one only
 	@for target in $(TARGETS); do \

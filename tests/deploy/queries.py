@@ -61,13 +61,13 @@ class Prometheus:
     """The HTTP API of a server."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
 
     def get(self, path: str, **parameters: str) -> Any:
         """The data of an answer; AssertionError with Prometheus' own words when it refuses."""
         try:
             with urllib.request.urlopen(
-                f"{self._url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=20
+                f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=20
             ) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:

@@ -4,8 +4,10 @@ import json
 import re
 from itertools import pairwise
 
+import pytest
 import yaml
 
+from deploy.grafana.pictures import Source
 from deploy.grafana.source import dashboards
 from detector.alerts.severity import SEVERITIES
 from detector.events.second_opinion import REASONS
@@ -88,3 +90,9 @@ def test_every_metric_is_used():
 
     assert len(names) > 20
     assert sorted(name for name in names if not re.search(rf"\b{name}(_bucket|_sum|_count)?\b", text)) == []
+
+
+def test_pictures_without_a_prometheus_are_one_line():
+    """Whoever gives a wrong address reads what to give."""
+    with pytest.raises(SystemExit, match=r"^no Prometheus answers at http://127.0.0.1:1: .*: give the address of one$"):
+        Source("http://127.0.0.1:1", minutes=1).series("up", "")

@@ -1,5 +1,6 @@
 """Every query of dashboards and rules, on a real Prometheus that scrapes the real daemon under replay."""
 
+import json
 import re
 import shutil
 import socket
@@ -10,11 +11,12 @@ import pytest
 import yaml
 from kafka import KafkaProducer
 
+from deploy.grafana.pictures import Source, draw
 from detector.local.demo import SAMPLE
 from detector.local.replay import Pace, replay
 from detector.local.topics import create_topics
 from detector.settings import KafkaSettings
-from tests.deploy.queries import DEPLOY, RARE, Prometheus, dashboard_queries, rules
+from tests.deploy.queries import DASHBOARDS, DEPLOY, RARE, Prometheus, dashboard_queries, rules
 from tests.helpers import kafka_options, running_detector, wait_until
 
 pytestmark = [
@@ -147,6 +149,17 @@ def test_every_alert_looks_at_something_that_exists(under_replay):
 
     assert len(names) > 10
     _wait_for_data(under_replay, {name: name for name in names})
+
+
+def test_pictures_of_both_dashboards_can_be_drawn(under_replay):
+    """The pictures in the docs can be made again: every panel has its place, its unit and its series."""
+    for path in DASHBOARDS:
+        dashboard = json.loads(path.read_text())
+        figure = draw(dashboard, Source(under_replay.url, minutes=1))
+
+        titles = {text.get_text() for axes in figure.axes for text in axes.texts}
+        assert titles >= {panel["title"] for panel in dashboard["panels"] if panel["type"] != "row"}
+        assert sum(len(axes.lines) > 0 for axes in figure.axes) > 10
 
 
 def test_no_alert_fires_while_all_is_well(under_replay):

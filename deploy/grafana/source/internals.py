@@ -7,9 +7,10 @@ _ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Time by stage, share of a second",
             "percentunit",
-            "The sum at 100 %: one core is the limit, start another instance. `deliver` alone grows: the"
-            " brokers are slow to acknowledge.",
-            {"{{stage}}": rate("detector_stage_duration_seconds_sum", "stage")},
+            "Of an instance, on average. `decode`, `score` and `deliver` together at 100 %: the loop is at its limit,"
+            " start another instance. `deliver` alone grows: the brokers are slow to acknowledge. `commit` goes on"
+            " beside the next batch and may be more.",
+            {"{{stage}}": f"avg by (stage) (rate({gauge('detector_stage_duration_seconds_sum')}[$__rate_interval]))"},
         ),
         Panel(
             "Time of a stage, p99",
