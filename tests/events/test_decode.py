@@ -129,12 +129,16 @@ def test_empty_batch():
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
 )
 feature_values = st.integers(-(2**70), 2**70) | st.integers(-(2**70), 2**70).map(str) | json_values
 almost_events = st.builds(
-    lambda fields, extra: json.dumps(extra | fields).encode(),
-    st.fixed_dictionaries({}, optional=dict.fromkeys((*FEATURES, "sus", "sus_label"), feature_values)),
-    st.dictionaries(st.text(), json_values, max_size=3),
+    lambda extra, changes, missing: json.dumps(
+        {name: value for name, value in (extra | GOOD | changes).items() if name not in missing}
+    ).encode(),
+    st.dictionaries(st.text(), json_values, max_size=2),
+    st.dictionaries(st.sampled_from((*FEATURES, "sus", "sus_label")), feature_values, max_size=3),
+    st.sets(st.sampled_from(FEATURES), max_size=1),
 )
 cut = st.builds(lambda value, at: value[: at % (len(value) + 1)], almost_events, st.integers(0))
 records = st.lists(st.none() | st.binary() | st.text().map(str.encode) | almost_events | cut, max_size=8)
