@@ -114,16 +114,13 @@ def explain(error: KafkaError) -> str:
 class Failures:
     """What a client calls when something is wrong that no single record or request is to blame for."""
 
-    def __init__(self, logger: logging.Logger) -> None:
-        self._logger = logger
+    def __init__(self) -> None:
         self._final: KafkaError | None = None
 
     def __call__(self, error: KafkaError) -> None:
-        """Keep what is final until somebody looks; log the rest."""
+        """Keep what is final until somebody looks; the rest passes, and is in the library's own log too."""
         if error.fatal() or error.code() in FATAL:
             self._final = self._final or error
-        else:
-            self._logger.warning("%s %s", error.name(), error.str())
 
     def raise_final(self) -> None:
         """Raise what was kept.

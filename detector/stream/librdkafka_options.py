@@ -62,7 +62,6 @@ def producer_options(kafka: KafkaSettings) -> dict[str, Any]:
         "message.max.bytes": kafka.max_record_bytes + ENVELOPE_BYTES,
         "linger.ms": LINGER_MS,
         "topic.metadata.propagation.max.ms": _TOPIC_GONE_MS,
-        "delivery.report.only.error": True,  # that nothing is left on its way says the rest
         "log_level": 2,  # nobody polls an idle producer for its log; the consumer's tells the same
     }
 

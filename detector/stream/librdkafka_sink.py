@@ -50,7 +50,7 @@ class LibrdkafkaSink:
     """Writes alerts and dead letters with an idempotent producer."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
-        self._failures = Failures(client_log())
+        self._failures = Failures()
         self._producer = Producer(producer_options(kafka) | {"error_cb": self._failures}, logger=client_log())
 
     def send(self, records: Sequence[OutgoingRecord]) -> "_Pending":

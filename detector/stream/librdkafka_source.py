@@ -46,7 +46,7 @@ class LibrdkafkaSource:
         """Where reading was told to begin, for partitions of which nothing was read yet."""
         self._membership: Any = None
         self._commits: deque[tuple[dict[int, int], CommitDone]] = deque()
-        self._failures = Failures(client_log())
+        self._failures = Failures()
         callbacks = {"error_cb": self._failures, "on_commit": self._on_commit}
         self._consumer = Consumer(consumer_options(kafka) | callbacks, logger=client_log())
         self._consumer.subscribe(
@@ -203,6 +203,7 @@ class LibrdkafkaSource:
                 raise StreamError(why_unreadable(message, error))
             if error.code() != KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - public all the same
                 self._failures(error)
+                client_log().warning("%s %s", error.name(), error.str())
             elif message.partition() in self._assigned:
                 tp = Partition(self._topic, message.partition())
                 if message.offset() is None:
