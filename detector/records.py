@@ -47,6 +47,18 @@ class Record(Protocol):
     def headers(self) -> Headers: ...  # noqa: D102
 
 
+class ReadRecord(NamedTuple):
+    """A `Record` of our own, where the client has none with these attributes."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
 class OutgoingRecord(NamedTuple):
     """A record to be written."""
 

@@ -52,7 +52,9 @@ class KafkaSettings(_Group):
     )
     group_id: str = Field("detector", description="consumer group", min_length=1)
     instance_id: str | None = Field(None, description="static membership: one name per instance", min_length=1)
-    client: Literal["kafka-python", "librdkafka"] = Field("kafka-python", description="client library")
+    client: Literal["kafka-python", "librdkafka"] = Field(
+        "kafka-python", description="client library; or `librdkafka` (extra `librdkafka`)"
+    )
     auto_offset_reset: Literal["earliest", "latest", "fail"] = Field(
         "earliest", description="where to start when the group has no position, or its position is gone"
     )

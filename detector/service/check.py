@@ -6,6 +6,7 @@ from typing import NamedTuple
 from detector.errors import DetectorError
 from detector.model.folder import load_model
 from detector.settings import Settings
+from detector.stream.connect import client_of
 from detector.stream.inspect import inspect_kafka
 
 
@@ -18,12 +19,20 @@ class Finding(NamedTuple):
 
 
 def check(settings: Settings, *, connect: bool) -> Iterator[Finding]:
-    """Look at the model and, when asked, at Kafka; settings that could be read are in order already."""
-    yield Finding("settings", "valid")
+    """Look at the client library, the model and, when asked, at Kafka; settings that could be read are in order."""
+    yield _client(settings)
     yield _model(settings)
     if connect:
         for sight in inspect_kafka(settings.kafka):
             yield Finding(sight.subject, sight.detail, DetectorError(sight.problem) if sight.problem else None)
+
+
+def _client(settings: Settings) -> Finding:
+    try:
+        client_of(settings.kafka)
+    except DetectorError as error:
+        return Finding("settings", str(error), error)
+    return Finding("settings", "valid")
 
 
 def _model(settings: Settings) -> Finding:

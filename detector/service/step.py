@@ -49,7 +49,7 @@ class BatchStep:
             DeadLetterLimitError: too many of them are no events.
         """
         records = batch.records
-        scored = self._scorer.score([record.value for record in records])
+        scored = self._scorer.score(batch.values())
         decoded = scored.decoded
         self._limits.check(len(records), decoded.rejects)
         outputs = [

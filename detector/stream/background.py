@@ -1,5 +1,6 @@
 """Calls that may block for as long as a broker is away, made where they block nobody."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,5 +19,11 @@ def in_background(call: Callable[[], T]) -> "Future[T]":
         except BaseException as error:  # noqa: BLE001 - it is raised again where the result is asked for
             future.set_exception(error)
 
-    threading.Thread(target=run, name="detector-transaction", daemon=True).start()
+    threading.Thread(target=run, name="detector-background", daemon=True).start()
     return future
+
+
+def run_within(call: Callable[[], object], timeout_s: float) -> None:
+    """Make a call and wait so long for its end; one that takes longer goes on where it blocks nobody."""
+    with contextlib.suppress(TimeoutError):
+        in_background(call).result(timeout_s)

@@ -14,6 +14,10 @@ class StreamError(DetectorError):
     """The stream cannot go on: refused credentials or rights, a fenced instance, a position that is gone."""
 
 
+class UnavailableError(DetectorError):
+    """The brokers do not answer as they should; that may pass."""
+
+
 class CommitError(DetectorError):
     """A commit did not succeed. Nothing is lost by it: the same records may be read again."""
 
@@ -29,6 +33,10 @@ class Batch:
     next_offsets: Mapping[Partition, int]
     membership: Any = None
     """Who this member was in its group when it read: what a transaction shows, so that the brokers can fence it."""
+
+    def values(self) -> list[bytes | None]:
+        """The value of each record: all that most records are ever asked for, so a client may have a shorter way."""
+        return [record.value for record in self.records]
 
     def first_offsets(self) -> dict[Partition, int]:
         """For each partition, the offset of its first record."""

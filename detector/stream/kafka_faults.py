@@ -1,6 +1,11 @@
 """kafka-python's errors: which are for ever, and what they say to a person."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from kafka import errors as kafka_errors
+
+from detector.stream.interfaces import StreamError, UnavailableError
 
 FATAL = (
     kafka_errors.AuthorizationError,
@@ -26,6 +31,17 @@ BEYOND_RETRY = (
 def is_final(error: Exception) -> bool:
     """Whether sending the same record again with the same producer cannot help: it is stopped for, not retried."""
     return not (isinstance(error, kafka_errors.KafkaError) and error.retriable)
+
+
+@contextmanager
+def explained(servers: str) -> Iterator[None]:
+    """Around the start of a client: its errors become `UnavailableError` when waiting may help, else `StreamError`."""
+    try:
+        yield
+    except kafka_errors.KafkaError as error:
+        if error.retriable:
+            raise UnavailableError(explain(error)) from error
+        raise StreamError(f"{servers}: {explain(error)}") from error
 
 
 def explain(error: Exception) -> str:

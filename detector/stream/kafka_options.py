@@ -7,8 +7,22 @@ from pydantic import SecretStr
 from detector.settings import KafkaSettings
 from detector.stream.tls import key_password, tls_context, uses_tls
 
-_ENVELOPE_BYTES = 64 * 1024
+ENVELOPE_BYTES = 64 * 1024
 """What an alert or a dead letter adds to the record that it carries, generously."""
+RECONNECT_MS = 1_000
+"""Clients' own defaults of 10 to 30 s kept a daemon away for up to 35 s after its broker was back."""
+SESSION_TIMEOUT_MS = 10_000
+"""The default of 45 s is how long a killed instance's partitions would lie still; heartbeats (every 3 s) come from a
+thread of the client's own, so a busy loop does not miss them."""
+METADATA_AGE_MS = 30_000
+"""New partitions are read after this at the latest; the default is 5 minutes."""
+TRANSACTION_TIMEOUT_MS = 10_000
+"""An instance that was killed leaves its transaction open, and nobody reads past it until it times out: let it take no
+longer than the group needs to find out (`SESSION_TIMEOUT_MS`)."""
+LARGEST_RESPONSE_BYTES = 100_000_000
+"""What a broker's answer may have beside one record of the largest size."""
+LINGER_MS = 200
+"""A batch's outputs go out together, at the flush that follows; this is the fallback."""
 
 
 def connection_options(kafka: KafkaSettings) -> dict[str, Any]:
@@ -20,9 +34,8 @@ def connection_options(kafka: KafkaSettings) -> dict[str, Any]:
         "security_protocol": kafka.security_protocol,
         "client_id": "detector",
         "bootstrap_timeout_ms": 5_000,  # one attempt; whoever waits for brokers tries again, and looks for signals
-        # The library's 30 s kept a daemon away for up to 35 s after its broker was back.
-        "reconnect_backoff_max_ms": 1000,
-        "receive_message_max_bytes": 100_000_000 + kafka.max_record_bytes,
+        "reconnect_backoff_max_ms": RECONNECT_MS,
+        "receive_message_max_bytes": LARGEST_RESPONSE_BYTES + kafka.max_record_bytes,
         "kafka_client": _client_without_topic_creation,
     }
 
@@ -41,13 +54,11 @@ def consumer_options(kafka: KafkaSettings) -> dict[str, Any]:
         "enable_auto_commit": False,  # a commit follows the acknowledgements, never a clock
         "auto_offset_reset": "none",  # the source resets by itself, so that it can count and tell
         "isolation_level": "read_committed",  # aborted transactions are no events
-        # The library's 45 s is how long a killed instance's partitions would lie still; its heartbeats (3 s) come from
-        # a thread of their own, so a busy loop does not miss them.
-        "session_timeout_ms": 10_000,
+        "session_timeout_ms": SESSION_TIMEOUT_MS,
         # Half the default: what is fetched is still in the processor's caches when it is read. A larger record comes
         # all the same, alone in its response.
         "max_partition_fetch_bytes": 512 * 1024,
-        "metadata_max_age_ms": 30_000,  # new partitions are read after this at the latest; the default is 5 minutes
+        "metadata_max_age_ms": METADATA_AGE_MS,
         "partition_assignment_strategy": [CooperativeStickyAssignor],  # a rebalance stops only what moves
         "metrics_enabled": False,  # the service has its own; these cost on every fetch
     }
@@ -57,9 +68,9 @@ def producer_options(kafka: KafkaSettings) -> dict[str, Any]:
     """How alerts and dead letters are written; idempotence and acks=all are the library's defaults."""
     return {
         **connection_options(kafka),
-        "max_request_size": kafka.max_record_bytes + _ENVELOPE_BYTES,
+        "max_request_size": kafka.max_record_bytes + ENVELOPE_BYTES,
         "batch_size": 256 * 1024,
-        "linger_ms": 200,  # a batch's outputs go out together, at the flush that follows; this is the fallback
+        "linger_ms": LINGER_MS,
         "max_block_ms": 1_000,  # a send blocks this long at most, when the topic has gone
         "metrics_enabled": False,
     }
@@ -70,9 +81,7 @@ def transaction_options(kafka: KafkaSettings, transactional_id: str) -> dict[str
     return {
         **producer_options(kafka),
         "transactional_id": transactional_id,
-        # An instance that was killed leaves its transaction open, and nobody reads past it until it times out: let it
-        # take no longer than the group needs to find out (session_timeout_ms).
-        "transaction_timeout_ms": 10_000,
+        "transaction_timeout_ms": TRANSACTION_TIMEOUT_MS,
         "max_block_ms": 10_000,  # the start of transactions waits so long for a coordinator
     }
 

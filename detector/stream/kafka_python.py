@@ -25,6 +25,7 @@ from detector.stream.kafka_faults import FATAL, explain, is_final
 from detector.stream.kafka_group import mend_group
 from detector.stream.kafka_options import consumer_options, producer_options
 from detector.stream.kafka_records import NullSerializer, close, send
+from detector.stream.positions import no_position, position_gone
 
 _RETRY_S = 0.1
 FLUSH_S = 0.1
@@ -185,20 +186,13 @@ class KafkaPythonSource:
 
     def _start_at_policy(self, partitions: set[TopicPartition]) -> None:
         if self._reset_policy == "fail":
-            names = ", ".join(sorted(f"{tp.topic}/{tp.partition}" for tp in partitions))
-            raise StreamError(
-                f"the group has no committed position for {names} and DETECTOR_KAFKA__AUTO_OFFSET_RESET is fail: "
-                "set it to earliest or latest, or commit a position"
-            )
+            raise no_position(Partition(*tp) for tp in partitions)
         self._seek_to_policy(partitions)
 
     def _reset(self, gone: Mapping[TopicPartition, int]) -> None:
         for tp, offset in gone.items():
             if self._reset_policy == "fail":
-                raise StreamError(
-                    f"{tp.topic}/{tp.partition}: offset {offset} is not there any more (retention, or the topic was "
-                    "made anew) and DETECTOR_KAFKA__AUTO_OFFSET_RESET is fail"
-                )
+                raise position_gone(Partition(*tp), offset)
             self._listener.offsets_reset(Partition(*tp), offset, self._reset_policy)
         self._seek_to_policy(set(gone))
 

@@ -3,42 +3,29 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import count
-from typing import NamedTuple
 
-from detector.records import Headers, OutgoingRecord, Partition
+from detector.records import OutgoingRecord, Partition, ReadRecord
 from detector.stream.interfaces import Batch, CommitDone, Listener, Refusal
-
-
-class MemoryRecord(NamedTuple):
-    """A record as the memory stream keeps it."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
 
 
 class MemoryTopics:
     """Topics and committed positions that outlive the sources and sinks on them."""
 
     def __init__(self, partitions: int = 1) -> None:
-        self.logs: dict[str, list[list[MemoryRecord]]] = defaultdict(lambda: [[] for _ in range(partitions)])
+        self.logs: dict[str, list[list[ReadRecord]]] = defaultdict(lambda: [[] for _ in range(partitions)])
         self.committed: dict[Partition, int] = {}
         self._next_partition = count()
 
-    def append(self, record: OutgoingRecord, timestamp: int = 0) -> MemoryRecord:
+    def append(self, record: OutgoingRecord, timestamp: int = 0) -> ReadRecord:
         """Write one record: by its key to one partition, without a key to each in turn."""
         logs = self.logs[record.topic]
         number = (next(self._next_partition) if record.key is None else sum(record.key)) % len(logs)
         log = logs[number]
-        kept = MemoryRecord(record.topic, number, len(log), timestamp, record.key, record.value, list(record.headers))
+        kept = ReadRecord(record.topic, number, len(log), timestamp, record.key, record.value, list(record.headers))
         log.append(kept)
         return kept
 
-    def records(self, topic: str) -> list[MemoryRecord]:
+    def records(self, topic: str) -> list[ReadRecord]:
         """Every record of a topic."""
         return [record for log in self.logs[topic] for record in log]
 
@@ -55,7 +42,7 @@ class MemorySource:
 
     def poll(self, max_records: int, max_wait_s: float, idle_s: float) -> Batch:  # noqa: ARG002 - nothing comes by waiting
         """See `Source.poll`."""
-        records: list[MemoryRecord] = []
+        records: list[ReadRecord] = []
         next_offsets: dict[Partition, int] = {}
         for partition in [] if self._paused else self._partitions:
             start = self._positions[partition]
@@ -103,7 +90,7 @@ class MemorySource:
         """See `Source.close`."""
         self._partitions, self._positions = [], {}
 
-    def _log(self, partition: Partition) -> list[MemoryRecord]:
+    def _log(self, partition: Partition) -> list[ReadRecord]:
         return self._topics.logs[partition.topic][partition.partition]
 
 

@@ -9,12 +9,10 @@ import pytest
 from detector.alerts.alert import AlertModel, AlertWriter
 from detector.alerts.dead_letter import ADDED, dead_letter
 from detector.alerts.severity import severity
-from detector.stream.memory import MemoryRecord
+from detector.records import ReadRecord
 from tests.helpers import event
 
-RECORD = MemoryRecord(
-    "process-events", 3, 42, 1_700_000_000_000, b"k", event(args="ä", hostName="h"), [("trace", b"1")]
-)
+RECORD = ReadRecord("process-events", 3, 42, 1_700_000_000_000, b"k", event(args="ä", hostName="h"), [("trace", b"1")])
 
 
 def test_alert_has_the_form_of_the_contract():

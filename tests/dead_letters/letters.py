@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from kafka import KafkaProducer
 
 from detector.alerts.dead_letter import dead_letter
-from detector.records import Headers, OutgoingRecord
+from detector.records import Headers, OutgoingRecord, ReadRecord
 from detector.settings import KafkaSettings
 from detector.stream.kafka_python import KafkaPythonSink
-from detector.stream.memory import MemoryRecord
 
 SOURCE_MS = 1_700_000_000_000
 
@@ -23,7 +22,7 @@ def letter(
     headers: Headers = (),
     offset: int = 42,
 ) -> OutgoingRecord:
-    record = MemoryRecord(kafka.events_topic, 3, offset, SOURCE_MS, key, value, list(headers))
+    record = ReadRecord(kafka.events_topic, 3, offset, SOURCE_MS, key, value, list(headers))
     return dead_letter(kafka.dead_letter_topic, record, reason, detail)
 
 

@@ -6,21 +6,20 @@ from hypothesis import strategies as st
 
 from detector.alerts.dead_letter import ADDED, dead_letter
 from detector.dead_letters.letter import ATTEMPT, read_letter, sent_back
-from detector.records import Record
+from detector.records import ReadRecord, Record
 from detector.stream.kafka_records import NULL_HEADERS
-from detector.stream.memory import MemoryRecord
 
 UPSTREAM = [("a", b"1"), ("source-topic", b"theirs"), *((name, b"theirs") for name in ADDED), ("a", b""), ("a", b"1")]
 
 
 def record(headers, value=b"{"):
-    return MemoryRecord("process-events", 3, 42, 1_700_000_000_000, b"k", value, headers)
+    return ReadRecord("process-events", 3, 42, 1_700_000_000_000, b"k", value, headers)
 
 
 def as_letter(event: Record, extra=()):
     """What the daemon makes of a record, as it is read back."""
     written = dead_letter("letters", event, "not_json", "why")
-    return MemoryRecord("letters", 0, 0, 1, written.key, written.value, [*written.headers, *extra])
+    return ReadRecord("letters", 0, 0, 1, written.key, written.value, [*written.headers, *extra])
 
 
 def test_record_is_as_it_came_even_with_headers_that_have_our_names():

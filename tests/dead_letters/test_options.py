@@ -8,8 +8,8 @@ from detector.dead_letters.letter import read_letter
 from detector.dead_letters.printable import moment, preview
 from detector.dead_letters.selection import Selection, parse_selection
 from detector.errors import UsageError
+from detector.records import ReadRecord
 from detector.settings import KafkaSettings
-from detector.stream.memory import MemoryRecord
 from tests.dead_letters.letters import letter
 
 
@@ -61,10 +61,10 @@ def test_selection_is_by_reason_and_by_each_records_own_time():
 
     def written(reason, timestamp):
         out = letter(kafka, b"x", reason)
-        return MemoryRecord(out.topic, 0, 0, timestamp, out.key, out.value, out.headers)
+        return ReadRecord(out.topic, 0, 0, timestamp, out.key, out.value, out.headers)
 
     records = [written("not_json", 9), written("not_json", 11), written("wrong_type", 11), written("not_json", 10)]
-    stranger = MemoryRecord(kafka.dead_letter_topic, 0, 0, 12, None, b"", [])
+    stranger = ReadRecord(kafka.dead_letter_topic, 0, 0, 12, None, b"", [])
 
     assert [record for record, _ in Selection("not_json", 10).pick([*records, stranger])] == [records[1], records[3]]
     assert list(Selection().pick([records[0], stranger])) == [(records[0], read_letter(records[0])), (stranger, None)]

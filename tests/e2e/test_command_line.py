@@ -278,11 +278,21 @@ def test_exit_codes(tmp_path, model, kafka, options):
     done = detector("replay", "nowhere.csv")
     assert (done.returncode, done.stderr) == (2, "detector: nowhere.csv: cannot be read: No such file or directory\n")
     assert detector("replay", SAMPLE, "--rate", "1", "--speed", "1").returncode == 2
-    assert (
-        detector(
-            "--set", "kafka.client=librdkafka", "--set", "http.port=0", "--set", f"model.path={model}", "run"
-        ).returncode
-        == 2
+    (tmp_path / "confluent_kafka.py").write_text("raise ModuleNotFoundError(name='confluent_kafka')")
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = detector(
+        "--set",
+        "kafka.client=librdkafka",
+        "--set",
+        "http.port=0",
+        "--set",
+        f"model.path={model}",
+        "run",
+        PYTHONPATH=path,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        'detector: DETECTOR_KAFKA__CLIENT=librdkafka needs the extra `librdkafka`: pip install "detector[librdkafka]"'
     )
 
     done = detector("--set", "http.port=0", "run", cwd=tmp_path)

@@ -53,18 +53,20 @@ def hurt(tmp_path_factory):
 
 
 @pytest.fixture
-def scene(hurt, scorer, model, guarantee, tmp_path):
+def scene(hurt, scorer, model, guarantee, client, tmp_path):
     names = {
         name: f"{name}-{uuid4().hex[:8]}" for name in ("events_topic", "alerts_topic", "dead_letter_topic", "group_id")
     }
     kafka = KafkaSettings(bootstrap_servers=hurt.broker.bootstrap_servers, **names)
     create_topics(kafka, 4)
     options = ["--set", f"model.path={model}", "--set", "model.engine=numpy", "--set", "batch.max_records=200"]
-    opened = Scene(kafka, scorer, [*options, "--set", f"delivery.guarantee={guarantee}"], tmp_path)
+    options += ["--set", f"delivery.guarantee={guarantee}", "--set", f"kafka.client={client}"]
+    opened = Scene(kafka, scorer, options, tmp_path)
     yield opened
     opened.close()
 
 
+@pytest.mark.both_clients("at-least-once")
 @pytest.mark.timeout(3600)
 def test_broker_killed_in_mid_batch(scene, hurt, guarantee):
     """SIGKILL of the broker under load, and its return on the same data."""

@@ -21,13 +21,15 @@ def guarantee(request):
 
 
 @pytest.fixture
-def scene(kafka, scorer, model, guarantee, tmp_path):
+def scene(kafka, scorer, model, guarantee, client, tmp_path):
     options = ["--set", f"model.path={model}", "--set", "model.engine=numpy", "--set", "batch.max_records=200"]
-    opened = Scene(kafka, scorer, [*options, "--set", f"delivery.guarantee={guarantee}"], tmp_path)
+    options += ["--set", f"delivery.guarantee={guarantee}", "--set", f"kafka.client={client}"]
+    opened = Scene(kafka, scorer, options, tmp_path)
     yield opened
     opened.close()
 
 
+@pytest.mark.both_clients
 @pytest.mark.timeout(3600)
 def test_killed_at_random_moments(scene, guarantee, record_property):
     """SIGKILL asks nobody: between any two lines of the loop, and in the middle of a commit."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from confluent_kafka import KafkaException
 from kafka.admin import ResourceType
 
 from detector.errors import UsageError
@@ -16,8 +17,11 @@ from detector.local.topics import create_topics, read_topic
 from detector.records import OutgoingRecord
 from detector.settings import KafkaSettings
 from detector.stream.kafka_python import KafkaPythonSink
+from detector.stream.librdkafka_sink import LibrdkafkaSink
+from detector.stream.librdkafka_source import LibrdkafkaSource
 from detector.stream.probe import brokers_behind
 from detector.stream.readiness import unreachable
+from tests.contract.test_stream import Heard, next_batch
 from tests.helpers import detector, event, kafka_options, running_detector, wait_until
 from tests.security.secured import KEY_PASSWORD, PASSWORD, SCRAM, USER, least_rights, secured_broker
 
@@ -299,6 +303,45 @@ def test_expired_client_certificate_is_told(secured):
 
     with pytest.raises(Exception, match=r"it refuses the certificate in DETECTOR_KAFKA__SSL_CERTFILE=.*: renew it"):
         unreachable(kafka)
+
+
+@pytest.mark.parametrize(
+    ("listener", "changes"),
+    [
+        ("TLS", {}),
+        ("TLS", {"ssl_ciphers": "ECDHE+AESGCM"}),
+        ("MTLS", {}),
+        ("MISNAMED", {"ssl_check_hostname": False}),
+        ("SASL", _login("PLAIN")),
+        ("SASLTLS", _login("SCRAM-SHA-256")),
+        ("SASLTLS", _login("SCRAM-SHA-512")),
+    ],
+)  # fmt: skip
+def test_librdkafka_is_let_in_by_the_same_settings(secured, topics, listener, changes):
+    """It has options and a TLS of its own: what opens the door for one client opens it for the other."""
+    named = listener in ("MTLS", "SASL", "SASLTLS")
+    secured.grant(f"User:{USER if named else 'ANONYMOUS'}", least_rights(topics))
+    names = ("events_topic", "alerts_topic", "dead_letter_topic", "group_id")
+    kafka = settings_for(secured, listener, **changes).model_copy(update={n: getattr(topics, n) for n in names})
+    produce(topics, b"event")
+    sink, source = LibrdkafkaSink(kafka), LibrdkafkaSource(kafka, Heard())
+
+    assert [record.value for record in next_batch(source).records] == [b"event"]
+    pending = sink.send([OutgoingRecord(kafka.alerts_topic, None, b"alert", [])])
+    assert pending.wait(30)
+    assert pending.refused() == []
+    sink.close(5)
+    source.close(5)
+
+
+@pytest.mark.parametrize("listener", ["EXPIRED", "MISNAMED"])
+def test_librdkafka_trusts_no_wrong_certificate(secured, topics, listener):
+    """The check before the start is no excuse: each later connection looks at the certificate too."""
+    source = LibrdkafkaSource(settings_for(secured, listener), Heard())
+
+    with pytest.raises(KafkaException, match="_TRANSPORT|_TIMED_OUT|_ALL_BROKERS_DOWN|_SSL"):
+        source.missing_topics([topics.events_topic])
+    source.close(5)
 
 
 def test_certificate_for_the_bootstrap_name_only_is_told(secured):

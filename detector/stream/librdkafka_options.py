@@ -1,0 +1,163 @@
+"""Settings to librdkafka's options: the same choices as for kafka-python (`kafka_options`), in this library's names."""
+
+import ssl
+from typing import Any
+
+from confluent_kafka import KafkaException, Producer
+
+from detector.errors import UsageError
+from detector.settings import KafkaSettings
+from detector.stream.kafka_options import (
+    ENVELOPE_BYTES,
+    LARGEST_RESPONSE_BYTES,
+    LINGER_MS,
+    METADATA_AGE_MS,
+    RECONNECT_MS,
+    SESSION_TIMEOUT_MS,
+    TRANSACTION_TIMEOUT_MS,
+)
+from detector.stream.tls import uses_tls
+
+_LARGEST_WRITE_BYTES = 1_000_000_000
+"""What librdkafka permits as `message.max.bytes`."""
+_FETCH_BYTES = 8 * 1024 * 1024
+_AHEAD_KIB = 16 * 1024
+_TOPIC_GONE_MS = 1_000
+"""After this a topic that is not there refuses its records, which are tried again; the default is 30 s."""
+
+
+def consumer_options(kafka: KafkaSettings) -> dict[str, Any]:
+    """How the events topic is read; every option here differs from librdkafka's default for a reason.
+
+    Raises:
+        UsageError: a setting has no counterpart in librdkafka.
+    """
+    return {
+        **_connection_options(kafka),
+        "group.id": kafka.group_id,
+        **({} if kafka.instance_id is None else {"group.instance.id": kafka.instance_id}),
+        "enable.auto.commit": False,  # a commit follows the acknowledgements, never a clock
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",  # the source resets by itself, so that it can count and tell
+        "session.timeout.ms": SESSION_TIMEOUT_MS,
+        "partition.assignment.strategy": "cooperative-sticky",  # a rebalance stops only what moves
+        "check.crcs": True,  # off by default; what was damaged on its way is not scored
+        # What is read ahead of the batch in work: memory, whatever the backlog.
+        "queued.max.messages.kbytes": _AHEAD_KIB,
+        "fetch.max.bytes": _FETCH_BYTES,
+        # How long a partition rests when enough is read ahead; the default of a second leaves the batches waiting.
+        "fetch.queue.backoff.ms": 5,
+    }
+
+
+def producer_options(kafka: KafkaSettings) -> dict[str, Any]:
+    """How alerts and dead letters are written.
+
+    Raises:
+        UsageError: a setting has no counterpart in librdkafka.
+    """
+    return {
+        **_connection_options(kafka),
+        "enable.idempotence": True,  # and with it acks=all
+        "message.max.bytes": kafka.max_record_bytes + ENVELOPE_BYTES,
+        "linger.ms": LINGER_MS,
+        "topic.metadata.propagation.max.ms": _TOPIC_GONE_MS,
+        "log_level": 2,  # nobody polls an idle producer for its log; the consumer's tells the same
+    }
+
+
+def transaction_options(kafka: KafkaSettings, transactional_id: str) -> dict[str, Any]:
+    """How alerts, dead letters and positions are written together.
+
+    Raises:
+        UsageError: a setting has no counterpart in librdkafka.
+    """
+    return {
+        **producer_options(kafka),
+        "transactional.id": transactional_id,
+        "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+    }
+
+
+def _connection_options(kafka: KafkaSettings) -> dict[str, Any]:
+    if kafka.max_record_bytes > _LARGEST_WRITE_BYTES - ENVELOPE_BYTES:
+        raise UsageError(
+            f"DETECTOR_KAFKA__MAX_RECORD_BYTES={kafka.max_record_bytes}: with DETECTOR_KAFKA__CLIENT=librdkafka "
+            f"at most {_LARGEST_WRITE_BYTES - ENVELOPE_BYTES}"
+        )
+    return {
+        **_sasl(kafka),
+        **_tls(kafka),
+        "bootstrap.servers": kafka.bootstrap_servers,
+        "security.protocol": kafka.security_protocol,
+        "client.id": "detector",
+        "reconnect.backoff.max.ms": RECONNECT_MS,
+        "topic.metadata.refresh.interval.ms": METADATA_AGE_MS,
+        "receive.message.max.bytes": LARGEST_RESPONSE_BYTES + kafka.max_record_bytes,
+        "allow.auto.create.topics": False,  # a typing error must not make a topic
+        "log.connection.close": False,  # brokers close what is idle
+    }
+
+
+def _sasl(kafka: KafkaSettings) -> dict[str, Any]:
+    if not kafka.security_protocol.startswith("SASL"):
+        return {}
+    if kafka.sasl_mechanism == "GSSAPI":
+        return _kerberos(kafka)
+    password = kafka.sasl_plain_password
+    return {
+        "sasl.mechanism": kafka.sasl_mechanism,
+        "sasl.username": kafka.sasl_plain_username,
+        "sasl.password": "" if password is None else password.get_secret_value(),
+    }
+
+
+def _kerberos(kafka: KafkaSettings) -> dict[str, Any]:
+    if kafka.sasl_kerberos_domain_name is not None:
+        raise UsageError(
+            f"DETECTOR_KAFKA__SASL_KERBEROS_DOMAIN_NAME={kafka.sasl_kerberos_domain_name}: librdkafka takes the domain "
+            "from the broker's host name: leave it unset, or set DETECTOR_KAFKA__CLIENT=kafka-python"
+        )
+    _require_kerberos()
+    principal = kafka.sasl_kerberos_name
+    return {
+        "sasl.mechanism": "GSSAPI",
+        "sasl.kerberos.service.name": kafka.sasl_kerberos_service_name,
+        **({} if principal is None else {"sasl.kerberos.principal": principal}),
+    }
+
+
+def _require_kerberos() -> None:
+    try:
+        Producer({"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "GSSAPI"})
+    except KafkaException as error:
+        raise UsageError(
+            f"DETECTOR_KAFKA__SASL_MECHANISM=GSSAPI: {error.args[0].str()}: install confluent-kafka from its "
+            "source beside libsasl2, or set DETECTOR_KAFKA__CLIENT=kafka-python"
+        ) from error
+
+
+def _tls(kafka: KafkaSettings) -> dict[str, Any]:
+    if not uses_tls(kafka):
+        return {}
+    certificate = kafka.ssl_certfile
+    key = kafka.ssl_keyfile or certificate  # as with kafka-python, one file may hold both
+    password = kafka.ssl_password
+    given = {
+        "ssl.ca.location": kafka.ssl_cafile or _system_authorities(),
+        "ssl.certificate.location": certificate,
+        "ssl.key.location": key,
+        "ssl.key.password": password.get_secret_value() if password else None,
+        "ssl.crl.location": kafka.ssl_crlfile,
+        "ssl.cipher.suites": kafka.ssl_ciphers,
+    }
+    return {
+        **{name: str(value) for name, value in given.items() if value is not None},
+        "ssl.endpoint.identification.algorithm": "https" if kafka.ssl_check_hostname else "none",
+    }
+
+
+def _system_authorities() -> str:
+    """Those that Python trusts, as the check of the connection before the start does; librdkafka brings its own TLS."""
+    paths = ssl.get_default_verify_paths()
+    return paths.cafile or paths.capath or "probe"

@@ -1,0 +1,188 @@
+"""The writing side of the stream over librdkafka: with an idempotent producer, or in transactions."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import partial
+from uuid import uuid4
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from detector.records import OutgoingRecord
+from detector.settings import Guarantee, KafkaSettings
+from detector.stream.background import in_background, run_within
+from detector.stream.interfaces import Batch, PendingTransaction, Refusal, StreamError, TransactionAborted
+from detector.stream.librdkafka_faults import BEYOND_RETRY, Failures, client_log, explain, is_final
+from detector.stream.librdkafka_options import producer_options, transaction_options
+
+_LOOK_S = 0.1
+_REMAINING_TIME = -1
+"""librdkafka bounds each step of a transaction by the transaction's own timeout."""
+
+
+class _Outputs:
+    """Records handed to a producer, and what it has against them."""
+
+    def __init__(self, producer: Producer, records: Sequence[OutgoingRecord]) -> None:
+        self.refused: list[tuple[OutgoingRecord, KafkaError]] = []
+        for record in records:
+            self._send(producer, record)
+
+    def _send(self, producer: Producer, record: OutgoingRecord) -> None:
+        try:
+            producer.produce(
+                record.topic,
+                record.value,
+                record.key,
+                headers=list(record.headers),
+                on_delivery=partial(self._failed, record),
+            )
+        except KafkaException as error:
+            self.refused.append((record, error.args[0]))
+        except BufferError:
+            self.refused.append((record, KafkaError(KafkaError._QUEUE_FULL)))  # noqa: SLF001 - public all the same
+
+    def _failed(self, record: OutgoingRecord, error: KafkaError | None, _message: object) -> None:
+        if error is not None:
+            self.refused.append((record, error))
+
+
+class LibrdkafkaSink:
+    """Writes alerts and dead letters with an idempotent producer."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._failures = Failures()
+        self._producer = Producer(producer_options(kafka) | {"error_cb": self._failures}, logger=client_log())
+
+    def send(self, records: Sequence[OutgoingRecord]) -> "_Pending":
+        """See `Sink.send`."""
+        return _Pending(self._producer, records, self._failures)
+
+    def close(self, timeout_s: float) -> None:
+        """See `Sink.close`."""
+        _abandon(self._producer, timeout_s)
+
+
+class _Pending:
+    def __init__(self, producer: Producer, records: Sequence[OutgoingRecord], failures: Failures) -> None:
+        self._producer = producer
+        self._failures = failures
+        self._outputs = _Outputs(producer, records)
+
+    def wait(self, timeout_s: float) -> bool:
+        on_their_way: int = self._producer.flush(timeout_s)  # ends the linger
+        self._failures.raise_final()
+        return not on_their_way
+
+    def refused(self) -> list[Refusal]:
+        return [Refusal(record, explain(error), is_final(error)) for record, error in self._outputs.refused]
+
+
+class LibrdkafkaTransactions:
+    """Writes with a transactional producer, and makes a new one when the old one is past use.
+
+    The brokers fence whoever is not what it was: the positions are committed for the membership with which the batch
+    was read (KIP-447), so a member that lost its partitions meanwhile cannot commit for them.
+    """
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        # The group's name in front, so that the right to it can be given for a prefix. A named instance keeps its id
+        # over a restart and ends at once what it left open; another one's open transaction ends by its timeout.
+        transactional_id = f"{kafka.group_id}-{kafka.instance_id or uuid4().hex}"
+        self._options = transaction_options(kafka, transactional_id)
+        self._producer: Producer | None = None
+        self._running: Future[None] | None = None
+
+    def transact(self, batch: Batch, records: Sequence[OutgoingRecord]) -> PendingTransaction:
+        """See `TransactionalSink.transact`."""
+        self._running = in_background(lambda: self._transact(batch, records))
+        return _PendingTransaction(self._running)
+
+    def close(self, timeout_s: float) -> None:
+        """See `TransactionalSink.close`."""
+        # A producer must not be closed under a transaction; one that takes longer ends with the process.
+        if self._producer is not None and (self._running is None or self._running.done()):
+            _abandon(self._producer, timeout_s)
+
+    def connect(self) -> Producer:
+        """The producer; when it is a new one, nothing of an earlier one with its id is left open.
+
+        Raises:
+            KafkaException: the brokers could not be reached in time, or refuse.
+        """
+        if self._producer is not None:
+            return self._producer
+        producer = Producer(self._options, logger=client_log())
+        try:
+            producer.init_transactions(_REMAINING_TIME)
+        except BaseException:
+            _abandon(producer, 0)
+            raise
+        self._producer = producer
+        return producer
+
+    def _transact(self, batch: Batch, records: Sequence[OutgoingRecord]) -> None:
+        if batch.membership is None:
+            raise TransactionAborted("this member is in no group")
+        producer = self.connect()
+        positions = [TopicPartition(*tp, offset) for tp, offset in batch.next_offsets.items()]
+        try:
+            producer.begin_transaction()
+            _write_all(producer, records)
+            producer.send_offsets_to_transaction(positions, batch.membership, _REMAINING_TIME)
+            producer.commit_transaction(_REMAINING_TIME)
+        except BaseException:
+            self._abort(producer)
+            raise
+
+    def _abort(self, producer: Producer) -> None:
+        """Abort, or give the producer up: the next one's start ends what this one left open."""
+        try:
+            producer.abort_transaction(_REMAINING_TIME)
+        except KafkaException:
+            self._producer = None
+            _abandon(producer, 0)
+
+
+class _PendingTransaction:
+    def __init__(self, future: "Future[None]") -> None:
+        self._future = future
+
+    def wait(self, timeout_s: float) -> bool:
+        try:
+            self._future.result(timeout_s)
+        except TimeoutError:
+            return False
+        except KafkaException as error:
+            reason: KafkaError = error.args[0]
+            if reason.code() in BEYOND_RETRY:
+                raise StreamError(explain(reason)) from error
+            raise TransactionAborted(explain(reason)) from error
+        return True
+
+
+def _write_all(producer: Producer, records: Sequence[OutgoingRecord]) -> None:
+    """Return when every record is acknowledged; raise as soon as one is refused."""
+    outputs = _Outputs(producer, records)
+    while not outputs.refused and producer.flush(_LOOK_S):
+        pass
+    for _, error in outputs.refused:
+        raise KafkaException(error)
+
+
+def _abandon(producer: Producer, timeout_s: float) -> None:
+    """Close a producer within the time; records that are still on their way are lost."""
+    producer.purge(blocking=False)
+    run_within(producer.close, timeout_s)
+
+
+def librdkafka_sink(kafka: KafkaSettings, guarantee: Guarantee) -> LibrdkafkaSink | LibrdkafkaTransactions:
+    """The sink that a guarantee asks for; of transactions, connected.
+
+    Raises:
+        KafkaException: the brokers could not be reached in time, or refuse.
+    """
+    if guarantee == "at-least-once":
+        return LibrdkafkaSink(kafka)
+    transactions = LibrdkafkaTransactions(kafka)
+    transactions.connect()
+    return transactions
