@@ -23,12 +23,15 @@ RUN_BY = {
     r"detector dead-letter (show|replay) .*": "tests/dead_letters/test_commands.py::test_show_fix_replay",
     r"docker compose up": "tests/compose/run.py::cold",
     r"docker compose -f docker-compose.yml -f docker-compose.tls.yml up": "tests/compose/run.py::secured",
+    r"ln -sfn \S+ models/current": "tests/service/test_reload.py::test_rolled_back_with_the_command_of_the_docs",
     r"export DETECTOR_.*": "tests/test_docs_commands.py::test_variables_that_are_exported_are_settings",
 }
 """What runs a command of this form: a file of the repository, and how the test in it is called or begins."""
 
 EXAMPLES = {
     r"for topic in .*; do": "Kafka's own tool, and the user's own cluster",
+    r"ls models": "it changes nothing",
+    r"kafka-consumer-groups\.sh .*": "Kafka's own tool, and the user's own cluster",
     r"kafka-console-consumer\.sh .*": "Kafka's own tool, and the user's own cluster",
     r'acl="kafka-acls\.sh .*"': "Kafka's own tool; the rights themselves are tested by tests/security/test_access.py",
     r"\$acl --operation .*": "Kafka's own tool; the rights themselves are tested by tests/security/test_access.py",

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 
 import pytest
 
@@ -57,6 +58,18 @@ def test_new_current_version_is_taken(keeper, folder, metrics):
         for sample in family.samples
     ]
     assert [sample.labels["version"] for sample in info] == [version.name]
+
+
+def test_rolled_back_with_the_command_of_the_docs(keeper, folder):
+    """At 3 a.m. nobody writes a program: one link, and the version before scores again."""
+    before = keeper.scorer.identity.version
+    make_current(another_version(folder))
+    assert keeper.refresh()
+
+    subprocess.run(["/bin/ln", "-sfn", before, folder / CURRENT], check=True)
+
+    assert keeper.refresh()
+    assert keeper.scorer.identity.version == before
 
 
 @pytest.mark.parametrize("damage", ["weights", "manifest", "golden", "folder"])
