@@ -16,7 +16,9 @@ from tests.helpers import java_processes, wait_until
 
 SOAK = "DETECTOR_SOAK_BROKER_KILLS" in os.environ
 KILLS = int(os.environ.get("DETECTOR_SOAK_BROKER_KILLS", "2"))
-BACK_WITHIN_S = 5.0
+# librdkafka gives its membership up with its session, and the brokers wait for the old one as long again. Two kills
+# beside other tests are no measurement: there the bound only says that it comes back by itself.
+BACK_WITHIN_S = {"kafka-python": 5.0 if SOAK else 15.0, "librdkafka": 15.0}
 DELIVERY_TIMEOUT_S = 120.0
 
 
@@ -68,7 +70,7 @@ def scene(hurt, scorer, model, guarantee, client, tmp_path):
 
 @pytest.mark.both_clients("at-least-once")
 @pytest.mark.timeout(3600)
-def test_broker_killed_in_mid_batch(scene, hurt, guarantee):
+def test_broker_killed_in_mid_batch(scene, hurt, guarantee, client):
     """SIGKILL of the broker under load, and its return on the same data."""
     back = []
     with scene.flow(rate=500):
@@ -82,12 +84,12 @@ def test_broker_killed_in_mid_batch(scene, hurt, guarantee):
     ledger = scene.books()
 
     print(
-        f"\n{guarantee}: {KILLS} SIGKILLs of the broker, {ledger.events} events, lost {ledger.lost}, duplicates "
-        f"{ledger.duplicates}; first new alert {min(back):.1f} to {max(back):.1f} s after it is back, "
+        f"\n{client}, {guarantee}: {KILLS} SIGKILLs of the broker, {ledger.events} events, lost {ledger.lost}, "
+        f"duplicates {ledger.duplicates}; first new alert {min(back):.1f} to {max(back):.1f} s after it is back, "
         f"median {median(back):.1f}"
     )
     check(ledger, guarantee)
-    assert median(back) <= BACK_WITHIN_S
+    assert median(back) <= BACK_WITHIN_S[client]
 
 
 def test_frozen_broker_is_seen_from_inside(scene, hurt, guarantee):
@@ -112,7 +114,7 @@ def test_frozen_broker_is_seen_from_inside(scene, hurt, guarantee):
 
 
 @pytest.mark.skipif(not SOAK, reason="waits for two minutes: part of `make soak`")
-def test_broker_away_beyond_the_delivery_timeout(scene, hurt, guarantee):
+def test_broker_away_beyond_the_delivery_timeout(scene, hurt, guarantee, client):
     """The client gives its records up after two minutes; the service does not."""
     with scene.flow(rate=500):
         daemon = scene.start_ready()
@@ -130,8 +132,8 @@ def test_broker_away_beyond_the_delivery_timeout(scene, hurt, guarantee):
     ledger = scene.books()
 
     print(
-        f"\n{guarantee}: broker away beyond the delivery timeout, lost {ledger.lost}, duplicates {ledger.duplicates}, "
-        f"first new alert {back_s:.1f} s after it is back"
+        f"\n{client}, {guarantee}: broker away beyond the delivery timeout, lost {ledger.lost}, "
+        f"duplicates {ledger.duplicates}, first new alert {back_s:.1f} s after it is back"
     )
     check(ledger, guarantee)
 

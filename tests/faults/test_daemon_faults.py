@@ -31,7 +31,7 @@ def scene(kafka, scorer, model, guarantee, client, tmp_path):
 
 @pytest.mark.both_clients
 @pytest.mark.timeout(3600)
-def test_killed_at_random_moments(scene, guarantee, record_property):
+def test_killed_at_random_moments(scene, guarantee, client):
     """SIGKILL asks nobody: between any two lines of the loop, and in the middle of a commit."""
     moments = random.Random(0)  # noqa: S311 - moments, not secrets
     back = []
@@ -48,9 +48,8 @@ def test_killed_at_random_moments(scene, guarantee, record_property):
     ledger = scene.books()
 
     check(ledger, guarantee)
-    record_property("back_s", back)
     print(
-        f"\n{guarantee}: {KILLS // 2} SIGKILLs, {ledger.events} events, lost {ledger.lost}, duplicates "
+        f"\n{client}, {guarantee}: {KILLS // 2} SIGKILLs, {ledger.events} events, lost {ledger.lost}, duplicates "
         f"{ledger.duplicates}; assigned again after {min(back):.1f} to {max(back):.1f} s"
     )
 
