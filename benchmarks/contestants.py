@@ -1,0 +1,90 @@
+"""Who is measured: the bare poll loops, the daemon in each of its forms, the peers."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import product
+
+from benchmarks.peers.environments import peer_python, requirement_version
+
+CLIENTS = ("kafka-python", "librdkafka")
+ENGINES = ("torch", "numpy")
+GUARANTEES = ("at-least-once", "exactly-once")
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A command that reads the events topic, and, unless it is a bare loop, does the job.
+
+    All are told where and what in the daemon's own environment variables.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    bare: bool = False
+
+
+def bare(client: str) -> Contestant:
+    """The bare poll loop of a client library."""
+    return Contestant(f"bare {client}", (sys.executable, "-m", "benchmarks.bare", client), bare=True)
+
+
+def detector(
+    client: str = "kafka-python",
+    engine: str = "torch",
+    guarantee: str = "at-least-once",
+    name: str | None = None,
+    **environment: str,
+) -> Contestant:
+    """The daemon, as `detector run` starts it."""
+    return Contestant(
+        name or f"detector {client} {engine} {guarantee}",
+        (sys.executable, "-m", "detector", "run"),
+        {
+            "DETECTOR_KAFKA__CLIENT": client,
+            "DETECTOR_MODEL__ENGINE": engine,
+            "DETECTOR_DELIVERY__GUARANTEE": guarantee,
+            "DETECTOR_LOG__LEVEL": "warning",
+            **environment,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Peer:
+    """What stands in benchmarks/peers, and how its documentation starts it."""
+
+    name: str
+    requirements: str
+    package: str
+    arguments: tuple[str, ...]
+
+    def contestant(self) -> Contestant:
+        """Ready to run.
+
+        Raises:
+            NotInstallableError: its environment could not be made.
+        """
+        return Contestant(self.name, (str(peer_python(self.requirements)), *self.arguments))
+
+    @property
+    def version(self) -> str:
+        """Of the package that it is about."""
+        return requirement_version(self.requirements, self.package)
+
+
+_FAUST = ("-m", "faust", "-A", "benchmarks.peers.faust_app", "worker", "--loglevel", "error", "--without-web")
+PEERS = (
+    Peer("notebook loop", "notebook", "kafka-python", ("-m", "benchmarks.peers.notebook")),
+    Peer("Bytewax", "bytewax", "bytewax", ("-m", "bytewax.run", "benchmarks.peers.bytewax_flow")),
+    Peer("Quix Streams", "quix", "quixstreams", ("-m", "benchmarks.peers.quix_dataframe")),
+    Peer("Quix Streams, batching sink", "quix", "quixstreams", ("-m", "benchmarks.peers.quix_sink")),
+    Peer("Faust-streaming", "faust", "faust-streaming", _FAUST),
+)
+
+
+def ours() -> list[Contestant]:
+    """The bare loops and every form of the daemon."""
+    forms = product(CLIENTS, ENGINES, GUARANTEES)
+    return [*map(bare, CLIENTS), *(detector(*form) for form in forms)]
