@@ -69,8 +69,8 @@ audit:  ## known vulnerabilities of the pinned dependencies; says so when pip-au
 	  { echo "not audited: pip-audit cannot be installed here"; exit 2; }
 	@$(VENV)-audit/bin/python .ci/audit.py
 
-bench: install  ## the benchmarks: a table, and benchmarks/results/latest.json
-	$(BIN)/python -m benchmarks.run
+bench: install  ## the benchmarks, 25 minutes: tables, and benchmarks/results/latest.json; BENCH=--quick for a sight of them
+	$(BIN)/python -m benchmarks.run $(BENCH)
 
 docs: install  ## the pages of the settings and of the metrics, from the code
 	$(BIN)/python docs/settings_reference.py
@@ -94,4 +94,4 @@ compose-test: install  ## the compose file on a real engine: cold, again, scaled
 	COMPOSE="$(COMPOSE)" DOCKER="$(DOCKER)" $(BIN)/python -m tests.compose.run
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(VENV)-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) $(VENV)-audit benchmarks/peers/.venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*

@@ -9,6 +9,7 @@ from benchmarks.results import Section
 
 _DAEMON = "detector {} torch at-least-once"
 _NUMPY = "kafka-python numpy"
+_NUMPY_DAEMON = f"detector {_NUMPY} at-least-once"
 
 Bar = tuple[str, float, float, bool]
 """What, how much is wanted, how much there is, and whether less is better."""
@@ -56,6 +57,8 @@ def _throughput(rows: Rows) -> Iterator[Bar]:
             yield f"kafka-python daemon / fastest peer ({fastest})", 2, plain / peers[fastest], False
         if fast:
             yield f"librdkafka daemon / fastest peer ({fastest})", 4, fast / peers[fastest], False
+    if _NUMPY_DAEMON in rows:
+        yield "numpy engine, kafka-python: peak RSS MB", 160, rows[_NUMPY_DAEMON]["peak RSS MB"]["median"], True
     quix = [rate for name, rate in peers.items() if name.startswith("Quix")]
     if plain and quix:
         yield "kafka-python daemon / Quix Streams", 5, plain / max(quix), False
@@ -76,4 +79,3 @@ def _latency(rows: Rows) -> Iterator[Bar]:
 def _startup(rows: Rows) -> Iterator[Bar]:
     if _NUMPY in rows:
         yield "numpy engine, kafka-python: s to ready", 1.5, rows[_NUMPY]["s to ready"]["median"], True
-        yield "numpy engine, kafka-python: RSS MB at ready", 160, rows[_NUMPY]["RSS MB at ready"]["median"], True

@@ -74,13 +74,13 @@ class Peer:
         return requirement_version(self.requirements, self.package)
 
 
-_FAUST = ("-m", "faust", "-A", "benchmarks.peers.faust_app", "worker", "--loglevel", "error", "--without-web")
+_FAUST_APP = ("-m", "faust", "--loop", "uvloop", "-A", "benchmarks.peers.faust_app")
 PEERS = (
     Peer("notebook loop", "notebook", "kafka-python", ("-m", "benchmarks.peers.notebook")),
     Peer("Bytewax", "bytewax", "bytewax", ("-m", "bytewax.run", "benchmarks.peers.bytewax_flow")),
     Peer("Quix Streams", "quix", "quixstreams", ("-m", "benchmarks.peers.quix_dataframe")),
     Peer("Quix Streams, batching sink", "quix", "quixstreams", ("-m", "benchmarks.peers.quix_sink")),
-    Peer("Faust-streaming", "faust", "faust-streaming", _FAUST),
+    Peer("Faust-streaming", "faust", "faust-streaming", (*_FAUST_APP, "worker", "-l", "error", "--without-web")),
 )
 
 

@@ -68,6 +68,7 @@ def _producer(bootstrap_servers: str, codec: str, more: dict[str, str | int] | N
             "queue.buffering.max.messages": 200_000,
             "enable.idempotence": True,  # keeps the order when a request is tried again
             "compression.type": codec,
+            "log_level": 3,  # errors; that a fresh broker is still making its topics is none
             **(more or {}),
         }
     )

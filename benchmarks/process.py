@@ -35,7 +35,6 @@ class MeasuredProcess(AbstractContextManager["MeasuredProcess"]):
         self._samples: list[tuple[float, float, int]] = []
         self.peak_rss_bytes = 0
         ours = {name: value for name, value in os.environ.items() if not name.startswith("DETECTOR_")}
-        one_thread = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # the daemon sets these by itself
         with log_file.open("wb") as log:
             self._begun = time.perf_counter()
             self._process = subprocess.Popen(
@@ -43,7 +42,7 @@ class MeasuredProcess(AbstractContextManager["MeasuredProcess"]):
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=folder,
-                env={**ours, **one_thread, "PYTHONPATH": str(_ROOT), **environment},
+                env={**ours, "PYTHONPATH": str(_ROOT), **environment},
                 text=True,
             )
         self.pid = self._process.pid

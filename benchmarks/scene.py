@@ -7,8 +7,6 @@ from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
-
 from benchmarks.certificates import write_certificates
 from benchmarks.events import PARTITIONS, event_pool, produce
 from detector.local.broker import EmbeddedBroker
@@ -94,6 +92,5 @@ def scene(model: Path | None = None) -> Iterator[Scene]:
 
 
 def _train(models: Path) -> Path:
-    torch.set_num_threads(1)  # as the command line has it: on batches so small, a second thread only spins
     publish(train(DEFAULT, load_data(SAMPLE, seed=0), models, seed=0))
     return models / CURRENT
