@@ -46,7 +46,7 @@ def _throughput(rows: Rows) -> Iterator[Bar]:
     bare = {client: rates.get(f"bare {client}") for client in ours}
     plain, fast = ours["kafka-python"], ours["librdkafka"]
     if plain and bare["kafka-python"]:
-        relative = rows[_DAEMON.format("kafka-python")]["relative"]["median"]
+        relative = rows[_DAEMON.format("kafka-python")]["relative rate"]["median"]
         yield "kafka-python daemon / bare kafka-python loop", 0.85, relative, False
     if fast and bare["kafka-python"] and bare["librdkafka"]:
         yield "librdkafka daemon / bare kafka-python loop", 2.2, fast / bare["kafka-python"], False

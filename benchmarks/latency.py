@@ -22,7 +22,7 @@ from detector.local.topics import GroupProgress
 SHARES = (0.1, 0.5, 0.8)
 QUANTILES = {"p50 ms": 50.0, "p90 ms": 90.0, "p99 ms": 99.0, "p99.9 ms": 99.9}
 _WARM_UP_S = 3.0
-_LATE = 0.98
+_LATE = 0.95
 _DRAIN_S = 60.0
 
 

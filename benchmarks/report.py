@@ -10,7 +10,8 @@ from benchmarks.results import Section
 _FORMATS = {
     "events/s": ",.0f",
     "events/s per core": ",.0f",
-    "relative": ".2f",
+    "relative rate": ".2f",
+    "relative CPU": ".2f",
     "CPU µs/event": ".1f",
     "peak RSS MB": ".0f",
     "RSS growth": "+.1%",
@@ -58,5 +59,5 @@ def _cell(value: Any, form: str) -> str:
         return ""
     if isinstance(value, dict):
         median, least, greatest = (format(value[key], form) for key in ("median", "min", "max"))
-        return f"{median} ({least} to {greatest})"
+        return f"{median} ({least} to {greatest})" if least != greatest else median
     return format(value, form) if isinstance(value, float) else str(value)

@@ -55,7 +55,7 @@ def in_rounds(scene: Scene, what: str, cases: Sequence[Case], repetitions: int) 
 
 
 def rows(outcome: Outcome, reference: str) -> list[dict[str, Any]]:
-    """A row for each contestant, with its rate relative to another's of the same round."""
+    """A row for each contestant, with its rate and processor time relative to another's of the same round."""
     against = outcome.runs.get(reference, [])
     return [_row(name, runs, against) for name, runs in outcome.runs.items()]
 
@@ -64,12 +64,15 @@ def _row(name: str, runs: Sequence[Run], against: Sequence[Run]) -> dict[str, An
     def column(figure: Callable[[Run], float]) -> dict[str, float]:
         return spread(map(figure, runs))
 
-    ratios = [run.events_per_s / other.events_per_s for run, other in zip(runs, against, strict=False)]
+    pairs = list(zip(runs, against, strict=False))
+    rates = [run.events_per_s / other.events_per_s for run, other in pairs]
+    costs = [run.cpu_us_per_event / other.cpu_us_per_event for run, other in pairs]
     return {
         "what": name,
         "events/s": column(lambda run: run.events_per_s),
-        "relative": spread(ratios) if ratios else None,
+        "relative rate": spread(rates) if rates else None,
         "CPU µs/event": column(lambda run: run.cpu_us_per_event),
+        "relative CPU": spread(costs) if costs else None,
         "events/s per core": column(lambda run: 1e6 / run.cpu_us_per_event),
         "peak RSS MB": column(lambda run: run.peak_rss_mb),
         "RSS growth": column(lambda run: run.rss_growth),

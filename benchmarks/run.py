@@ -13,7 +13,7 @@ from benchmarks.bars import bars
 from benchmarks.contestants import detector
 from benchmarks.features import features
 from benchmarks.latency import default_contestants, latency
-from benchmarks.measure import measure
+from benchmarks.measure import RunError, measure
 from benchmarks.report import markdown, table
 from benchmarks.results import Section, surroundings
 from benchmarks.scaling import scaling
@@ -71,7 +71,10 @@ def _run(options: argparse.Namespace) -> Iterator[Section]:
     with scene(options.model) as here:
         for name, run in _measurements(here, options).items():
             if not options.sections or name in options.sections:
-                yield from run()
+                try:
+                    yield from run()
+                except RunError as error:
+                    yield Section(name, name, [], [str(error)])
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ def scaling(scene: Scene, total: int, repetitions: int) -> Section:
         {
             "what": f"{instances} instance{'s' * (instances > 1)}",
             "events/s": spread(rates[instances]),
-            "relative": spread(rate / one for rate, one in zip(rates[instances], rates[1], strict=True)),
+            "relative rate": spread(rate / one for rate, one in zip(rates[instances], rates[1], strict=True)),
             "CPU µs/event": spread(cpu_us[instances]),
         }
         for instances in INSTANCES

@@ -4,6 +4,7 @@ from typing import Any
 
 from benchmarks.contestants import detector
 from benchmarks.latency import steady_load
+from benchmarks.measure import RunError
 from benchmarks.results import Section
 from benchmarks.rounds import Case, console, in_rounds, rows
 from benchmarks.scene import Scene
@@ -25,10 +26,15 @@ def batch_sizes(scene: Scene, total: int, repetitions: int) -> Section:
 def batch_waits(scene: Scene, capacity: float, seconds: float) -> Section:
     """Latency and processor time at half of the capacity by `DETECTOR_BATCH__MAX_WAIT_MS`."""
     table: list[dict[str, Any]] = []
+    left_out: list[str] = []
     for wait_ms in WAITS_MS:
         contestant = detector(name=f"{wait_ms} ms", DETECTOR_BATCH__MAX_WAIT_MS=str(wait_ms))
         with console.status(f"batch wait: {contestant.name} at {capacity * _SHARE:,.0f} events/s"):
-            steady = steady_load(scene, contestant, capacity * _SHARE, seconds)
+            try:
+                steady = steady_load(scene, contestant, capacity * _SHARE, seconds)
+            except RunError as error:
+                left_out.append(str(error))
+                continue
         table.append(
             {
                 "what": contestant.name,
@@ -38,4 +44,6 @@ def batch_waits(scene: Scene, capacity: float, seconds: float) -> Section:
                 "CPU µs/event": steady.cpu_us_per_event,
             }
         )
-    return Section("batch_wait", f"Latency at {_SHARE:.0%} of capacity by the longest wait for a batch", table)
+    return Section(
+        "batch_wait", f"Latency at {_SHARE:.0%} of capacity by the longest wait for a batch", table, left_out
+    )
