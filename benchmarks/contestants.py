@@ -23,6 +23,8 @@ class Contestant:
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     bare: bool = False
+    commits_what_it_read: bool = False
+    """Not what it delivered: its commits run ahead of its alerts."""
 
 
 def bare(client: str) -> Contestant:
@@ -59,6 +61,7 @@ class Peer:
     requirements: str
     package: str
     arguments: tuple[str, ...]
+    commits_what_it_read: bool = False
 
     def contestant(self) -> Contestant:
         """Ready to run.
@@ -66,7 +69,8 @@ class Peer:
         Raises:
             NotInstallableError: its environment could not be made.
         """
-        return Contestant(self.name, (str(peer_python(self.requirements)), *self.arguments))
+        command = (str(peer_python(self.requirements)), *self.arguments)
+        return Contestant(self.name, command, commits_what_it_read=self.commits_what_it_read)
 
     @property
     def version(self) -> str:
@@ -77,7 +81,13 @@ class Peer:
 _FAUST_APP = ("-m", "faust", "--loop", "uvloop", "-A", "benchmarks.peers.faust_app")
 PEERS = (
     Peer("notebook loop", "notebook", "kafka-python", ("-m", "benchmarks.peers.notebook")),
-    Peer("Bytewax", "bytewax", "bytewax", ("-m", "bytewax.run", "benchmarks.peers.bytewax_flow")),
+    Peer(
+        "Bytewax",
+        "bytewax",
+        "bytewax",
+        ("-m", "bytewax.run", "benchmarks.peers.bytewax_flow"),
+        commits_what_it_read=True,
+    ),
     Peer("Quix Streams", "quix", "quixstreams", ("-m", "benchmarks.peers.quix_dataframe")),
     Peer("Quix Streams, batching sink", "quix", "quixstreams", ("-m", "benchmarks.peers.quix_sink")),
     Peer("Faust-streaming", "faust", "faust-streaming", (*_FAUST_APP, "worker", "-l", "error", "--without-web")),

@@ -22,16 +22,16 @@ def with_http(contestant: Contestant) -> tuple[Contestant, int]:
     return dataclasses.replace(contestant, environment=environment), port
 
 
-def wait_ready(contestant: Contestant, process: MeasuredProcess, port: int) -> float:
+def wait_ready(process: MeasuredProcess, port: int) -> float:
     """Wait until `/readyz` says so; the seconds since the process was started.
 
     Raises:
         RunError: it ended, or was not ready within a minute.
     """
     while not _is_ready(port):
-        fail_if_ended(contestant, process)
+        fail_if_ended(process)
         if process.age_s > _READY_TIMEOUT_S:
-            raise RunError(f"{contestant.name}: not ready within {_READY_TIMEOUT_S:g} s")
+            raise RunError(f"not ready within {_READY_TIMEOUT_S:g} s")
         process.ended(within_s=_LOOK_S)
     return process.age_s
 

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.contestants import Contestant, detector
 from benchmarks.daemons import wait_ready, with_http
 from benchmarks.events import PARTITIONS
-from benchmarks.measure import RunError, check_books, committed_events, fail_if_ended, measure, running, wait_until
+from benchmarks.measure import RunError, check_books, committed_events, measure, running, wait_until
 from benchmarks.results import Section
 from benchmarks.rounds import console
 from benchmarks.scene import SUSPICIOUS_EVERY, Scene
@@ -50,7 +50,7 @@ def latency(scene: Scene, contestants: Sequence[Contestant], total: int, seconds
             capacity = measure(scene, contestant, backlog).events_per_s
             rows += [_row(scene, contestant, capacity, share, seconds) for share in SHARES]
         except RunError as error:
-            left_out.append(str(error))
+            left_out.append(f"{contestant.name}: {error}")
     title = f"Event-to-alert latency under a steady load of {seconds:g} s, 1 % of the events suspicious"
     return Section("latency", title, rows, left_out)
 
@@ -78,7 +78,7 @@ def steady_load(scene: Scene, contestant: Contestant, rate: float, seconds: floa
     pool.write_bytes(b"\n".join(scene.pool()))
     contestant, port = with_http(contestant)
     with running(scene, contestant, kafka) as process:
-        wait_ready(contestant, process, port)
+        wait_ready(process, port)
         began = time.time()  # the clock of the timestamps
         command = [sys.executable, "-m", "benchmarks.load", kafka.bootstrap_servers, kafka.events_topic, str(pool)]
         command += [str(rate), str(_WARM_UP_S + seconds)]
@@ -86,19 +86,14 @@ def steady_load(scene: Scene, contestant: Contestant, rate: float, seconds: floa
         written, took_s = done.stdout.split()
         ended = time.time()
         progress = GroupProgress(kafka)
-        wait_until(
-            lambda: committed_events(progress) >= int(written),
-            lambda: fail_if_ended(contestant, process),
-            _DRAIN_S,
-            process,
-        )
+        wait_until(lambda: committed_events(progress) >= int(written), _DRAIN_S, process)
         progress.close()
     events_per_s = int(written) / float(took_s)
     if events_per_s < _LATE * rate:
-        raise RunError(f"{contestant.name}: wanted {rate:,.0f} events/s, could write only {events_per_s:,.0f}")
+        raise RunError(f"wanted {rate:,.0f} events/s, could write only {events_per_s:,.0f}")
     alerts = check_books(kafka, SUSPICIOUS_EVERY)
     if len(alerts) < int(written) // (PARTITIONS * SUSPICIOUS_EVERY) * PARTITIONS:
-        raise RunError(f"{contestant.name}: was not done {_DRAIN_S:g} s after the load's end")
+        raise RunError(f"was not done {_DRAIN_S:g} s after the load's end")
     latencies_ms = alert_latencies_s(alerts) * 1000
     arrived_ms = np.array([alert.timestamp for alert in alerts])
     counted = latencies_ms[arrived_ms - latencies_ms >= (began + _WARM_UP_S) * 1000]

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 
@@ -14,15 +14,19 @@ from benchmarks.contestants import Contestant
 from benchmarks.process import MEGABYTE, MeasuredProcess
 from benchmarks.scene import Backlog, Scene
 from detector.local.topics import GroupProgress, read_topic
-from detector.records import Record
+from detector.records import Partition, Record
 from detector.settings import KafkaSettings
 
 MAX_RECORDS = 2000
 MAX_WAIT_MS = 20
-_START_TIMEOUT_S = 90.0
+_START_TIMEOUT_S = 120.0
+_CATCH_UP_S = 30.0
 _LOOK_S = 0.25
 _USAGE = 2
 _log_numbers = count()
+
+
+Positions = Mapping[Partition, int]
 
 
 class RunError(Exception):
@@ -59,10 +63,13 @@ def measure(scene: Scene, contestant: Contestant, backlog: Backlog, limit_s: flo
     command = (*contestant.command, str(backlog.total)) if contestant.bare else contestant.command
     with running(scene, contestant, kafka, command) as process:
         if contestant.bare:
-            return _bare_run(contestant, process)
-        _wait_for_commits(contestant, process, kafka, backlog.total, limit_s)
+            return _bare_run(process)
+        _wait_for_commits(process, kafka, backlog.total, limit_s)
+        early = _committed(kafka) if contestant.commits_what_it_read else None
+        if early is not None:
+            _wait_for_alerts(process, kafka, early, backlog.every)
         process.stop()
-    alerts = check_books(kafka, backlog.every)
+    alerts = check_books(kafka, backlog.every, early)
     begin, end, events = span(alerts, backlog.every)
     return _run(process, begin, end, events, len(alerts) - _distinct(alerts))
 
@@ -87,7 +94,7 @@ def running(
     )
 
 
-def fail_if_ended(contestant: Contestant, process: MeasuredProcess) -> None:
+def fail_if_ended(process: MeasuredProcess) -> None:
     """Raise when a process that should be running is not.
 
     Raises:
@@ -96,19 +103,22 @@ def fail_if_ended(contestant: Contestant, process: MeasuredProcess) -> None:
     """
     if process.exit_code is not None:
         kind = RefusedError if process.exit_code == _USAGE else RunError
-        raise kind(f"{contestant.name}: exit {process.exit_code}: {process.last_words()}")
+        raise kind(f"exit {process.exit_code}: {process.last_words()}")
 
 
-def wait_until(
-    reached: Callable[[], bool], check: Callable[[], None], timeout_s: float, process: MeasuredProcess
-) -> bool:
-    """Look until something is reached; False when the time was up first. Raises what `check` raises."""
+def wait_until(reached: Callable[[], bool], timeout_s: float, *processes: MeasuredProcess) -> bool:
+    """Look until something is reached; False when the time was up first.
+
+    Raises:
+        RunError: one of the processes ended.
+    """
     deadline = time.monotonic() + timeout_s
     while not reached():
-        check()
+        for process in processes:
+            fail_if_ended(process)
         if time.monotonic() > deadline:
             return False
-        process.ended(within_s=_LOOK_S)
+        processes[0].ended(within_s=_LOOK_S)
     return True
 
 
@@ -122,45 +132,47 @@ def committed_events(progress: GroupProgress) -> int:
         return 0  # the first group of a broker comes before the topic of its offsets
 
 
-def _wait_for_commits(
-    contestant: Contestant, process: MeasuredProcess, kafka: KafkaSettings, total: int, limit_s: float
-) -> None:
+def _wait_for_commits(process: MeasuredProcess, kafka: KafkaSettings, total: int, limit_s: float) -> None:
     progress = GroupProgress(kafka)
-
-    def committed_at_least(events: int) -> Callable[[], bool]:
-        return lambda: committed_events(progress) >= events
-
-    def check() -> None:
-        fail_if_ended(contestant, process)
-
     try:
-        if not wait_until(committed_at_least(1), check, _START_TIMEOUT_S, process):
-            raise RunError(f"{contestant.name}: nothing was committed within {_START_TIMEOUT_S:g} s")
-        wait_until(committed_at_least(total), check, limit_s, process)
+        if not wait_until(lambda: committed_events(progress) > 0, _START_TIMEOUT_S, process):
+            raise RunError(f"nothing was committed within {_START_TIMEOUT_S:g} s: {process.last_words()}")
+        wait_until(lambda: committed_events(progress) >= total, limit_s, process)
     finally:
         progress.close()
 
 
-def check_books(kafka: KafkaSettings, every: int) -> list[Record]:
-    """The alerts, when they are those that the committed offsets ask for.
+def _wait_for_alerts(process: MeasuredProcess, kafka: KafkaSettings, committed: Positions, every: int) -> None:
+    """Wait until there are as many alerts as the positions ask for; the books say later whether they are right."""
+    expected = sum(len(range(0, offset, every)) for offset in committed.values())
+    wait_until(lambda: len(read_topic(kafka, kafka.alerts_topic)) >= expected, _CATCH_UP_S, process)
+
+
+def _committed(kafka: KafkaSettings) -> Positions:
+    progress = GroupProgress(kafka)
+    try:
+        return progress.committed()
+    finally:
+        progress.close()
+
+
+def check_books(kafka: KafkaSettings, every: int, committed: Positions | None = None) -> list[Record]:
+    """The alerts, when they are those that the committed offsets ask for: the present ones, unless others are given.
 
     Raises:
         RunError: a committed event that is suspicious has no alert, or one that is not has.
     """
-    progress = GroupProgress(kafka)
-    try:
-        committed = progress.committed()
-    finally:
-        progress.close()
+    if committed is None:
+        committed = _committed(kafka)
     alerts = read_topic(kafka, kafka.alerts_topic)
     places = _places(alerts)
     for partition, offset in committed.items():
         missing = np.setdiff1d(np.arange(0, offset, every), places.get(partition.partition, []))
         if len(missing):
-            raise RunError(f"{kafka.group_id}: {len(missing)} alerts are missing below {partition} {offset}")
+            raise RunError(f"{len(missing)} alerts are missing below {partition} {offset}")
     unexpected = sum(int(np.count_nonzero(np.array(offsets) % every)) for offsets in places.values())
     if unexpected or not alerts:
-        raise RunError(f"{kafka.group_id}: {unexpected} of {len(alerts)} alerts are for events that are not suspicious")
+        raise RunError(f"{unexpected} of {len(alerts)} alerts are for events that are not suspicious")
     return alerts
 
 
@@ -195,10 +207,10 @@ def _distinct(alerts: list[Record]) -> int:
     return sum(len(set(offsets)) for offsets in _places(alerts).values())
 
 
-def _bare_run(contestant: Contestant, process: MeasuredProcess) -> Run:
+def _bare_run(process: MeasuredProcess) -> Run:
     said = process.output()
     if not said:
-        fail_if_ended(contestant, process)
+        fail_if_ended(process)
     result = json.loads(said)
     return _run(process, result["begin"], result["end"], result["events"], duplicates=0)
 

@@ -31,7 +31,7 @@ def table(section: Section) -> Table:
     columns = _columns(section)
     drawn = Table(title=section.title, caption="\n".join(section.left_out) or None, caption_justify="left")
     for column in columns:
-        drawn.add_column(column, justify="left" if column == "what" else "right")
+        drawn.add_column(column, justify="left" if column == "what" else "right", no_wrap=column == "what")
     for cells in _cells(section, columns):
         drawn.add_row(*cells)
     return drawn

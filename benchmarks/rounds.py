@@ -47,7 +47,7 @@ def in_rounds(scene: Scene, what: str, cases: Sequence[Case], repetitions: int) 
                     run = measure(scene, case.contestant, case.backlog, case.limit_s)
                     outcome.runs.setdefault(name, []).append(run)
                 except RunError as error:
-                    outcome.left_out.append(str(error))
+                    outcome.left_out.append(f"{name}: {error}")
                     outcome.failed |= not isinstance(error, RefusedError)
                     remaining.remove(case)
                 progress.advance(task)
@@ -73,7 +73,6 @@ def _row(name: str, runs: Sequence[Run], against: Sequence[Run]) -> dict[str, An
         "relative rate": spread(rates) if rates else None,
         "CPU µs/event": column(lambda run: run.cpu_us_per_event),
         "relative CPU": spread(costs) if costs else None,
-        "events/s per core": column(lambda run: 1e6 / run.cpu_us_per_event),
         "peak RSS MB": column(lambda run: run.peak_rss_mb),
         "RSS growth": column(lambda run: run.rss_growth),
         "duplicates": sum(run.duplicates for run in runs),

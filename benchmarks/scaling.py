@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from benchmarks.contestants import detector
 from benchmarks.daemons import wait_ready, with_http
 from benchmarks.events import withheld
-from benchmarks.measure import check_books, committed_events, fail_if_ended, running, span, wait_until
+from benchmarks.measure import check_books, committed_events, running, span, wait_until
 from benchmarks.results import Section, spread
 from benchmarks.rounds import console
 from benchmarks.scene import SUSPICIOUS_EVERY, Scene
@@ -48,16 +48,11 @@ def _together(scene: Scene, instances: int, total: int) -> tuple[float, float]:
         for _ in range(instances):
             contestant, port = with_http(detector())
             process = stack.enter_context(running(scene, contestant, kafka))
-            wait_ready(contestant, process, port)
-            processes.append((contestant, process))
+            wait_ready(process, port)
+            processes.append(process)
         progress = GroupProgress(kafka)
         stack.callback(progress.close)
         release()
-
-        def check() -> None:
-            for contestant, process in processes:
-                fail_if_ended(contestant, process)
-
-        wait_until(lambda: committed_events(progress) >= total, check, _LIMIT_S, processes[0][1])
+        wait_until(lambda: committed_events(progress) >= total, _LIMIT_S, *processes)
     begin, end, events = span(check_books(kafka, SUSPICIOUS_EVERY), SUSPICIOUS_EVERY)
-    return events / (end - begin), sum(process.cpu_s(begin, end) for _, process in processes) / events * 1e6
+    return events / (end - begin), sum(process.cpu_s(begin, end) for process in processes) / events * 1e6

@@ -20,10 +20,10 @@ def startup(scene: Scene, repetitions: int) -> Section:
             contestant, port = with_http(contestants[name])
             with console.status(f"start-up: {name}"), running(scene, contestant, scene.new_kafka()) as process:
                 try:
-                    seconds.setdefault(name, []).append(wait_ready(contestant, process, port))
+                    seconds.setdefault(name, []).append(wait_ready(process, port))
                     rss_mb.setdefault(name, []).append(process.peak_rss_bytes / MEGABYTE)
                 except RunError as error:
-                    left_out.append(str(error))
+                    left_out.append(f"{contestant.name}: {error}")
                     del contestants[name], seconds[name]
     rows = [
         {"what": name, "s to ready": spread(values), "RSS MB at ready": spread(rss_mb[name]), "runs": len(values)}

@@ -33,7 +33,7 @@ def batch_waits(scene: Scene, capacity: float, seconds: float) -> Section:
             try:
                 steady = steady_load(scene, contestant, capacity * _SHARE, seconds)
             except RunError as error:
-                left_out.append(str(error))
+                left_out.append(f"{contestant.name}: {error}")
                 continue
         table.append(
             {
