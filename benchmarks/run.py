@@ -3,8 +3,9 @@
 import argparse
 import dataclasses
 import json
+import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -45,16 +46,17 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _measurements(here: Scene, options: argparse.Namespace) -> dict[str, Callable[[], list[Section]]]:
+def _measurements(here: Scene, options: argparse.Namespace) -> dict[str, Callable[[], Iterable[Section]]]:
     total, repetitions, seconds = options.events, options.repetitions, options.seconds
     parts = [part.lower() for part in options.only.split(",")] if options.only else [""]
 
     def wanted(name: str) -> bool:
         return any(part in name.lower() for part in parts)
 
-    def sweep() -> list[Section]:
+    def sweep() -> Iterator[Section]:
+        yield batch_sizes(here, total, repetitions)
         capacity = measure(here, detector(), here.backlog(total)).events_per_s
-        return [batch_sizes(here, total, repetitions), batch_waits(here, capacity, seconds)]
+        yield batch_waits(here, capacity, seconds)
 
     return {
         "core": lambda: [scoring_core(here)],
@@ -79,6 +81,7 @@ def _run(options: argparse.Namespace) -> Iterator[Section]:
 
 def main() -> None:
     """Measure, print, write; after each section, so that a run that is broken off leaves what it has."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # unwinds: no process is left behind
     options = _options()
     console = Console(width=None if sys.stdout.isatty() else 160)
     before = surroundings()
