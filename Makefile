@@ -56,7 +56,7 @@ prometheus:  ## Prometheus and its promtool for the tests of deploy/, likewise
 tests: install browser prometheus  ## every test, on a real Kafka, with branch coverage
 	$(BIN)/coverage erase
 	@# Each file is one worker's, the long ones first: what waits for a session to end must not be what is waited for.
-	$(BIN)/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests/faults tests/e2e tests
+	$(BIN)/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=40 tests/faults tests/e2e tests
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -116,7 +116,7 @@ def _cuts(scores: Scores, labels: Labels) -> _Cuts:
 
 
 def _best_f1(cuts: _Cuts) -> float:
-    best = int(np.argmax(cuts.f1))
+    best = int(np.flatnonzero(cuts.f1 == cuts.f1.max())[-1])  # of equal ones that to which one row makes the least
     one_more_error = 2 * cuts.hits[best] / (cuts.alerts[best] + 1 + cuts.positives)
     good_enough = np.flatnonzero(cuts.f1 >= one_more_error)
     candidates = [_between(cuts, int(cut)) for cut in good_enough]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detector.errors import UsageError
@@ -60,6 +60,7 @@ def test_no_rule_is_said(rule):
         choose_threshold(rule, SCORES, LABELS)
 
 
+@example(rows=[(0.0, False), (0.0, True), (0.5, False), (0.5000001, True)])
 @settings(deadline=None)
 @given(
     st.lists(
