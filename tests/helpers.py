@@ -20,6 +20,9 @@ from detector.settings import KafkaSettings
 ROOT = Path(__file__).parents[1]
 FULL_ROWS = ROOT / "tests" / "data" / "kaggle_training_head100.csv"
 
+# A look may cost as much as a scrape: looking more often takes the time of what is waited for.
+_LOOK_EVERY_S = 0.1
+
 GOOD = {
     "processId": 381,
     "threadId": 7337,
