@@ -22,6 +22,9 @@ def mend_group(consumer: KafkaConsumer) -> None:
     only stay alive while they deliver, make each other join for ever, and no partition moves. The answer is kept here
     until the next poll takes it.
 
+    A join that was begun because the topic changed is forgotten when the leader has taken note of the change: the
+    member goes on as before, without a heartbeat, until the brokers give its partitions to others. Here it has to end.
+
     An unread answer to "what is committed?" is kept until it is asked for, even when the partition has been another
     member's meanwhile: what that one did would be done again. A join makes it void here.
 
@@ -30,9 +33,13 @@ def mend_group(consumer: KafkaConsumer) -> None:
     """
     coordinator = consumer._coordinator  # noqa: SLF001 - there is no public way to any of this
     join_group, reset_generation = coordinator.join_group_async, coordinator.reset_generation
+    wants_to_join = coordinator.need_rejoin
+
+    def need_rejoin() -> bool:
+        return bool(coordinator.rejoining or wants_to_join())
 
     async def join_group_async(timeout_ms: float | None = None) -> Any:
-        if not coordinator.need_rejoin():
+        if not need_rejoin():
             return await join_group(timeout_ms)
         join = coordinator._join_task  # noqa: SLF001
         if join is not None and join.succeeded():
@@ -46,4 +53,5 @@ def mend_group(consumer: KafkaConsumer) -> None:
         coordinator.rejoining = False  # what precedes a join is due again: there the partitions are given up
         reset_generation(*member_id)
 
+    coordinator.need_rejoin = need_rejoin
     coordinator.join_group_async, coordinator.reset_generation = join_group_async, thrown_out

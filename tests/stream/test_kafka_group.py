@@ -39,6 +39,23 @@ def test_members_that_only_stay_alive_share_the_partitions(kafka):
     first.close(5)
 
 
+def test_join_that_was_begun_is_ended(kafka):
+    """Also when its reason is gone by then: a member in the middle of a join sends no heartbeats."""
+    source = KafkaPythonSource(kafka, Heard())
+    wait_until(lambda: source.poll(1, 0, 0.2) and owned(source) == [4], "all partitions")
+    group = source._consumer._coordinator
+    alive_until(lambda: not group.rejoining and not group.need_rejoin(), [source], "peace")
+    generation = group._generation.generation_id
+
+    group._assignment_snapshot = {}  # to the leader, another topic than the one that it shared out
+    source.keep_alive()
+    assert group.rejoining
+    alive_until(lambda: not group.rejoining, [source], "the end of the join")
+
+    assert (group._generation.generation_id, owned(source)) == (generation + 1, [4])
+    source.close(5)
+
+
 def test_partition_that_comes_back_is_read_from_what_is_committed_now(kafka):
     """Not from what was committed when its position was last asked for: others worked on it meanwhile."""
     sink = KafkaPythonSink(kafka)
