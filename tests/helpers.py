@@ -16,12 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from detector.local.topics import GroupProgress
 from detector.settings import KafkaSettings
+from detector.stream.interfaces import Source
 
 ROOT = Path(__file__).parents[1]
 FULL_ROWS = ROOT / "tests" / "data" / "kaggle_training_head100.csv"
-
-# A look may cost as much as a scrape: looking more often takes the time of what is waited for.
-_LOOK_EVERY_S = 0.1
 
 GOOD = {
     "processId": 381,
@@ -46,6 +44,17 @@ def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0,
         assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
         time.sleep(every_s)
     return value
+
+
+def alive_until(condition: Callable[[], Any], sources: Sequence[Source], what: str) -> None:
+    """Wait with members that do no more than to stay in their group, as while they wait for a delivery."""
+
+    def looked() -> Any:
+        for source in sources:
+            source.keep_alive()
+        return condition()
+
+    wait_until(looked, what, every_s=0.05)
 
 
 def detector(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:

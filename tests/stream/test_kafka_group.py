@@ -1,7 +1,6 @@
 """Members that come and go on the real broker: what kafka-python gets wrong there, and is mended."""
 
 import contextlib
-import time
 
 from kafka import TopicPartition
 from kafka import errors as kafka_errors
@@ -9,23 +8,11 @@ from kafka import errors as kafka_errors
 from detector.records import OutgoingRecord, Partition
 from detector.stream.kafka_python import KafkaPythonSink, KafkaPythonSource
 from tests.contract.test_stream import Heard, next_batch
-from tests.helpers import wait_until
+from tests.helpers import alive_until, wait_until
 
 
 def owned(*sources):
     return [len(source.partitions()) for source in sources]
-
-
-def alive_until(condition, sources, what):
-    """Members that do no more than to stay in their group, now and then, as while they wait for a delivery."""
-
-    def looked() -> bool:
-        for source in sources:
-            source.keep_alive()
-        time.sleep(0.05)
-        return condition()
-
-    wait_until(looked, what)
 
 
 def test_members_that_only_stay_alive_share_the_partitions(kafka):

@@ -19,7 +19,7 @@ from detector.stream.librdkafka_options import consumer_options, producer_option
 from detector.stream.librdkafka_sink import LibrdkafkaSink, LibrdkafkaTransactions
 from detector.stream.librdkafka_source import LibrdkafkaSource
 from tests.contract.test_stream import Heard, next_batch
-from tests.helpers import detector, wait_until
+from tests.helpers import alive_until, detector, wait_until
 
 
 @pytest.fixture
@@ -37,18 +37,6 @@ def fill(sink, kafka, number, key=b"same"):
 
 def first_record(source):
     return wait_until(lambda: source.poll(1, 0, 0.2).records, "a record")[0]
-
-
-def alive_until(condition, sources, what):
-    """Members that do no more than to stay in their group, as while they wait for a delivery."""
-
-    def looked() -> bool:
-        for source in sources:
-            source.keep_alive()
-        time.sleep(0.02)
-        return condition()
-
-    wait_until(looked, what)
 
 
 def test_null_header_stays_null(kafka, sink):
