@@ -21,6 +21,7 @@ from detector.stream.interfaces import (
     Refusal,
     StreamError,
 )
+from detector.stream.kafka_batches import read_quickly
 from detector.stream.kafka_faults import FATAL, explain, is_final
 from detector.stream.kafka_group import mend_group
 from detector.stream.kafka_options import consumer_options, producer_options
@@ -41,6 +42,7 @@ class KafkaPythonSource:
         self._open: dict[TopicPartition, list[Record]] = {}
         self._consumer = KafkaConsumer(**consumer_options(kafka))
         mend_group(self._consumer)
+        read_quickly(self._consumer)
         try:
             self._subscribe(kafka.events_topic)
         except BaseException:
