@@ -37,7 +37,7 @@ class LibrdkafkaSource:
         self._topic = kafka.events_topic
         self._reset_policy = kafka.auto_offset_reset
         self._listener = listener
-        self._paused = False
+        self._paused = self._closing = False
         self._assigned: frozenset[int] = frozenset()
         self._in_hand: list[Any] = []
         self._revoked: set[int] = set()
@@ -157,6 +157,7 @@ class LibrdkafkaSource:
 
     def close(self, timeout_s: float) -> None:
         """See `Source.close`."""
+        self._closing = True
         # What cannot be told to the brokers in time they find out by themselves, when the session ends.
         with contextlib.suppress(KafkaException):
             run_within(self._consumer.close, timeout_s)
@@ -268,6 +269,8 @@ class LibrdkafkaSource:
 
     def _on_assigned(self, partitions: list[TopicPartition]) -> None:
         """Called in the midst of `_take`, once for each generation of the group, also when nothing is added."""
+        if self._closing:
+            return  # a join that ends while the group is being left: there is no membership to ask for any more
         self._consumer.incremental_assign(partitions)
         if self._paused:
             self._consumer.pause(partitions)

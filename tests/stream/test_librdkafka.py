@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 
+import confluent_kafka
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 from kafka import KafkaAdminClient, TopicPartition
@@ -97,6 +98,18 @@ def test_new_group_starts_where_the_settings_say(kafka, sink):
     with pytest.raises(StreamError, match=r"no committed position .* DETECTOR_KAFKA__AUTO_OFFSET_RESET is fail"):
         wait_until(lambda: fail.poll(1, 0, 0.2).records, "a refusal")
     fail.close(5)
+
+
+def test_a_join_that_ends_while_the_group_is_left(kafka):
+    """A daemon that is stopped in its first seconds: the client tells of partitions that nobody will read any more."""
+    heard = Heard()
+    source = LibrdkafkaSource(kafka, heard)
+    source.close(5)
+
+    source._on_assigned([confluent_kafka.TopicPartition(kafka.events_topic, 0)])  # as it does in the midst of `close`
+
+    assert not source.partitions()
+    assert not heard.rebalances
 
 
 def test_lag_is_known_before_anything_is_read(kafka, sink):
