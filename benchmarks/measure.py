@@ -15,10 +15,11 @@ from benchmarks.process import MEGABYTE, MeasuredProcess
 from benchmarks.scene import Backlog, Scene
 from detector.local.topics import GroupProgress, read_topic
 from detector.records import Partition, Record
-from detector.settings import KafkaSettings
+from detector.settings import BatchSettings, KafkaSettings
 
-MAX_RECORDS = 2000
-MAX_WAIT_MS = 20
+_batch = BatchSettings()
+MAX_RECORDS, MAX_WAIT_MS = _batch.max_records, _batch.max_wait_ms
+"""The daemon's defaults, for whoever reads in batches."""
 _START_TIMEOUT_S = 120.0
 _CATCH_UP_S = 30.0
 _LOOK_S = 0.25

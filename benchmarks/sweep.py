@@ -4,7 +4,7 @@ from typing import Any
 
 from benchmarks.contestants import detector
 from benchmarks.latency import steady_load
-from benchmarks.measure import RunError
+from benchmarks.measure import MAX_RECORDS, RunError
 from benchmarks.results import Section
 from benchmarks.rounds import Case, console, in_rounds, rows
 from benchmarks.scene import Scene
@@ -19,7 +19,7 @@ def batch_sizes(scene: Scene, total: int, repetitions: int) -> Section:
     backlog = scene.backlog(total)
     cases = [Case(detector(name=f"{size} records", DETECTOR_BATCH__MAX_RECORDS=str(size)), backlog) for size in SIZES]
     outcome = in_rounds(scene, "batch size", cases, repetitions)
-    table = [{**row, "records": int(row["what"].split()[0])} for row in rows(outcome, "2000 records")]
+    table = [{**row, "records": int(row["what"].split()[0])} for row in rows(outcome, f"{MAX_RECORDS} records")]
     return Section("batch_size", "Rate from a backlog by the largest batch", table, outcome.left_out)
 
 

@@ -102,7 +102,7 @@ class DeliverySettings(_Group):
 class BatchSettings(_Group):
     """When a micro-batch closes: at whichever comes first."""
 
-    max_records: PositiveInt = Field(2000, description="records in a batch at most")
+    max_records: PositiveInt = Field(5000, description="records in a batch at most")
     max_wait_ms: int = Field(20, description="wait after the first record at most, ms", ge=0)
 
 

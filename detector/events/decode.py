@@ -92,7 +92,7 @@ def _decode(values: Sequence[bytes | None], parse: Callable[[Any], Event]) -> De
 
 _parse_ascii = msgspec.json.Decoder(Event).decode
 _INT64 = range(-(2**63), 2**63)
-_pack_row = struct.Struct(f"={len(Event.__struct_fields__)}q").pack
+_pack_row = struct.Struct(f"{len(Event.__struct_fields__)}q").pack
 
 
 def _parse_checked(value: bytes | None) -> Event:

@@ -55,9 +55,6 @@ def consumer_options(kafka: KafkaSettings) -> dict[str, Any]:
         "auto_offset_reset": "none",  # the source resets by itself, so that it can count and tell
         "isolation_level": "read_committed",  # aborted transactions are no events
         "session_timeout_ms": SESSION_TIMEOUT_MS,
-        # Half the default: what is fetched is still in the processor's caches when it is read. A larger record comes
-        # all the same, alone in its response.
-        "max_partition_fetch_bytes": 512 * 1024,
         "metadata_max_age_ms": METADATA_AGE_MS,
         "partition_assignment_strategy": [CooperativeStickyAssignor],  # a rebalance stops only what moves
         "metrics_enabled": False,  # the service has its own; these cost on every fetch

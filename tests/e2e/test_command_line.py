@@ -331,7 +331,7 @@ def test_config_shows_values_and_origins():
 
     assert done.returncode == 0
     assert 'group_id = "blue"  # environment' in done.stdout
-    assert "max_records = 2000  # default" in done.stdout
+    assert "max_records = 5000  # default" in done.stdout
 
 
 def test_model_show_and_verify(model, tmp_path):
