@@ -1,5 +1,8 @@
 """From the start of the process to ready, and the memory it has then."""
 
+import subprocess
+import sys
+
 from benchmarks.contestants import CLIENTS, ENGINES, detector
 from benchmarks.daemons import wait_ready, with_http
 from benchmarks.measure import RunError, running
@@ -7,6 +10,9 @@ from benchmarks.process import MEGABYTE
 from benchmarks.results import Section, spread
 from benchmarks.rounds import console
 from benchmarks.scene import Scene
+
+IMPORTS = "torch, numpy and kafka imported, nothing else"
+_IMPORT = "import torch, numpy, kafka, resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
 
 
 def startup(scene: Scene, repetitions: int) -> Section:
@@ -29,4 +35,10 @@ def startup(scene: Scene, repetitions: int) -> Section:
         {"what": name, "s to ready": spread(values), "RSS MB at ready": spread(rss_mb[name]), "runs": len(values)}
         for name, values in seconds.items()
     ]
+    rows.append({"what": IMPORTS, "RSS MB at ready": spread([_imports_mb()]), "runs": 1})
     return Section("startup", "Start of the process to ready", rows, left_out)
+
+
+def _imports_mb() -> float:
+    done = subprocess.run([sys.executable, "-c", _IMPORT], capture_output=True, text=True, check=True)
+    return int(done.stdout) / MEGABYTE

@@ -37,7 +37,7 @@ def event(**changes: Any) -> bytes:
     return json.dumps(GOOD | changes).encode()
 
 
-def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0, every_s: float = 0.02) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0, every_s: float = 0.1) -> Any:
     """Return the condition's value as soon as it is true; fail with `what` when it does not become so."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):

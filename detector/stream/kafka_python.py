@@ -29,6 +29,11 @@ from detector.stream.kafka_records import NullSerializer, close, send
 from detector.stream.positions import no_position, position_gone
 
 _RETRY_S = 0.1
+_REST_S = 0.005
+"""Before looking for more when little came: a look takes about a millisecond of processor time, whatever it brings, and
+without a rest a trickle of events would keep a core busy."""
+_MANY = 10
+"""More than one in so many of a full batch is not little."""
 FLUSH_S = 0.1
 
 
@@ -58,14 +63,16 @@ class KafkaPythonSource:
     def poll(self, max_records: int, max_wait_s: float, idle_s: float) -> Batch:
         """See `Source.poll`."""
         self._open = {}
-        self._take(idle_s, max_records)
+        came = self._take(idle_s, max_records)
         deadline = time.monotonic() + max_wait_s
         while self._open:
             room = max_records - sum(map(len, self._open.values()))
             left = deadline - time.monotonic()
             if room <= 0 or left <= 0:
                 break
-            self._take(left, room)
+            if came < max_records // _MANY:
+                time.sleep(min(left, _REST_S))
+            came = self._take(left, room)
         taken, self._open = self._open, {}
         return Batch(
             list(chain.from_iterable(taken.values())),
@@ -165,9 +172,11 @@ class KafkaPythonSource:
             if partition in owned
         }
 
-    def _take(self, timeout_s: float, max_records: int) -> None:
-        for tp, records in self._poll(timeout_s, max_records).items():
+    def _take(self, timeout_s: float, max_records: int) -> int:
+        polled = self._poll(timeout_s, max_records)
+        for tp, records in polled.items():
             self._open.setdefault(tp, []).extend(records)
+        return sum(map(len, polled.values()))
 
     def _poll(self, timeout_s: float, max_records: int) -> dict[TopicPartition, list[Record]]:
         try:

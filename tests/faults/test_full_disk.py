@@ -1,0 +1,75 @@
+"""A broker whose disk is full: Kafka ends itself; the service waits for it, and loses nothing."""
+
+import os
+import subprocess
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from detector.local.broker import EmbeddedBroker
+from detector.local.topics import create_topics
+from detector.settings import KafkaSettings
+from tests.faults.conftest import SOAK
+from tests.faults.scene import Scene, check
+from tests.helpers import wait_until
+
+DISK_MB = 48
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A file system so small that a test can fill it."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(folder)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """A file that takes all the room there is."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(1 << 16))
+        except OSError:
+            return ballast
+
+
+@pytest.mark.skipif(not SOAK, reason="takes a broker and a file system of its own: part of `make soak`")
+@pytest.mark.parametrize("guarantee", ["at-least-once", "exactly-once"])
+def test_full_disk_of_the_broker(disk, scorer, model, guarantee, client, tmp_path):
+    """Kafka cannot write and ends; somebody makes room and starts it again."""
+    data = disk / "kafka"
+    broker = EmbeddedBroker(data_dir=data).start()
+    port = int(broker.bootstrap_servers.rpartition(":")[2])
+    kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, group_id=f"group-{uuid4().hex[:8]}")
+    create_topics(kafka, 4)
+    options = ["--set", f"model.path={model}", "--set", "model.engine=numpy", "--set", f"kafka.client={client}"]
+    scene = Scene(kafka, scorer, [*options, "--set", f"delivery.guarantee={guarantee}"], tmp_path)
+    try:
+        daemon = scene.start_ready()
+        with scene.flow(rate=500):
+            before = scene.alerts()
+            wait_until(lambda: scene.alerts() > before, "alerts")
+            ballast = fill(disk)
+            wait_until(lambda: not broker.is_running(), "the end of a broker that cannot write")
+            assert daemon.get("/healthz")[0] == 200
+            broker.stop()
+            os.unlink(ballast)
+            broker = EmbeddedBroker(port=port, data_dir=data).start()
+            before = scene.alerts()
+            wait_until(lambda: scene.alerts() > before, "alerts again")
+        ledger = scene.books()
+    finally:
+        scene.close()
+        broker.stop()
+
+    print(
+        f"\n{client}, {guarantee}: full disk, {ledger.events} events, lost {ledger.lost}, duplicates {ledger.duplicates}"
+    )
+    check(ledger, guarantee)
