@@ -321,7 +321,7 @@ def next_batch(source: Source) -> Batch:
 
 
 def wait_until_committed(stream: Stream, batch: Batch) -> None:
-    """Brokers answer the end of a transaction before all of its marks are written: what it holds is seen a moment later."""
+    """Brokers answer the end of a transaction before its marks are written: what it holds is seen a moment later."""
     wait_until(lambda: stream.committed() == dict(batch.next_offsets), "the positions of the transaction")
 
 

@@ -1,6 +1,5 @@
 """A broker whose disk is full: Kafka ends itself; the service waits for it, and loses nothing."""
 
-import os
 import subprocess
 from pathlib import Path
 from uuid import uuid4
@@ -22,11 +21,11 @@ def disk(tmp_path):
     """A file system so small that a test can fill it."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(folder)]
+    mount = ["/bin/mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(folder)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("needs the right to mount a file system")
     yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    subprocess.run(["/bin/umount", "--lazy", str(folder)], check=True)
 
 
 def fill(folder: Path) -> Path:
@@ -60,7 +59,7 @@ def test_full_disk_of_the_broker(disk, scorer, model, guarantee, client, tmp_pat
             wait_until(lambda: not broker.is_running(), "the end of a broker that cannot write")
             assert daemon.get("/healthz")[0] == 200
             broker.stop()
-            os.unlink(ballast)
+            ballast.unlink()
             broker = EmbeddedBroker(port=port, data_dir=data).start()
             before = scene.alerts()
             wait_until(lambda: scene.alerts() > before, "alerts again")
@@ -70,6 +69,7 @@ def test_full_disk_of_the_broker(disk, scorer, model, guarantee, client, tmp_pat
         broker.stop()
 
     print(
-        f"\n{client}, {guarantee}: full disk, {ledger.events} events, lost {ledger.lost}, duplicates {ledger.duplicates}"
+        f"\n{client}, {guarantee}: full disk, {ledger.events} events, "
+        f"lost {ledger.lost}, duplicates {ledger.duplicates}"
     )
     check(ledger, guarantee)
