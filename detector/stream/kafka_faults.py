@@ -28,9 +28,20 @@ BEYOND_RETRY = (
 """What no new transaction mends: a record that a topic will never take, and what the brokers cannot or may not do."""
 
 
+def may_pass(error: Exception) -> bool:
+    """Whether the same request may succeed later.
+
+    The broker's own "unexpected error" is none that the library would try again after. It is what a full disk is
+    answered with, and no reason to end: whoever makes room does not expect to start the service too.
+    """
+    return isinstance(error, kafka_errors.UnknownError) or bool(
+        isinstance(error, kafka_errors.KafkaError) and error.retriable
+    )
+
+
 def is_final(error: Exception) -> bool:
     """Whether sending the same record again with the same producer cannot help: it is stopped for, not retried."""
-    return not (isinstance(error, kafka_errors.KafkaError) and error.retriable)
+    return not may_pass(error)
 
 
 @contextmanager
@@ -39,7 +50,7 @@ def explained(servers: str) -> Iterator[None]:
     try:
         yield
     except kafka_errors.KafkaError as error:
-        if error.retriable:
+        if may_pass(error):
             raise UnavailableError(explain(error)) from error
         raise StreamError(f"{servers}: {explain(error)}") from error
 

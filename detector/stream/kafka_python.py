@@ -22,7 +22,7 @@ from detector.stream.interfaces import (
     StreamError,
 )
 from detector.stream.kafka_batches import read_quickly
-from detector.stream.kafka_faults import FATAL, explain, is_final
+from detector.stream.kafka_faults import FATAL, explain, is_final, may_pass
 from detector.stream.kafka_group import mend_group
 from detector.stream.kafka_options import consumer_options, producer_options
 from detector.stream.kafka_records import NullSerializer, close, send
@@ -118,7 +118,7 @@ class KafkaPythonSource:
             except kafka_errors.IllegalStateError:
                 continue  # taken away between the two lines
             except kafka_errors.KafkaError as error:
-                if not error.retriable:
+                if not may_pass(error):
                     raise StreamError(explain(error)) from error
                 return False
         return True
@@ -188,7 +188,7 @@ class KafkaPythonSource:
         except kafka_errors.OffsetOutOfRangeError as error:
             self._reset(error.args[0])
         except kafka_errors.KafkaError as error:
-            if not error.retriable:
+            if not may_pass(error):
                 raise StreamError(explain(error)) from error
             time.sleep(_RETRY_S)
         else:

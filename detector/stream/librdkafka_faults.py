@@ -61,6 +61,7 @@ _PASSES = frozenset(
         KafkaError._PURGE_QUEUE,  # noqa: SLF001
         KafkaError._PURGE_INFLIGHT,  # noqa: SLF001
         KafkaError._WAIT_COORD,  # noqa: SLF001
+        KafkaError.UNKNOWN,  # what a broker with a full disk says
         KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_LEADER_FOR_PARTITION,

@@ -113,6 +113,7 @@ def test_frozen_broker_is_seen_from_inside(scene, hurt, guarantee):
     assert log.count("delivery waits for acknowledgements; reading is paused") == log.count("delivery no longer waits")
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(not SOAK, reason="waits for two minutes: part of `make soak`")
 def test_broker_away_beyond_the_delivery_timeout(scene, hurt, guarantee, client):
     """The client gives its records up after two minutes; the service does not."""

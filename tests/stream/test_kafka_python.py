@@ -124,6 +124,7 @@ def test_too_large_a_record_is_refused_for_good(kafka, sink):
     [
         (kafka_errors.NotEnoughReplicasError(), False),
         (kafka_errors.KafkaTimeoutError(), False),
+        (kafka_errors.UnknownError(), False),  # what a full disk is answered with
         (kafka_errors.InvalidRecordError(), True),
         (kafka_errors.ProducerFencedError(), True),
         (kafka_errors.TopicAuthorizationFailedError(), True),

@@ -218,6 +218,7 @@ def test_missing_topic_refuses_without_being_created(kafka, sink):
         (KafkaError(KafkaError.NOT_ENOUGH_REPLICAS), False),
         (KafkaError(KafkaError._MSG_TIMED_OUT), False),
         (KafkaError(KafkaError._QUEUE_FULL), False),
+        (KafkaError(KafkaError.UNKNOWN), False),  # what a full disk is answered with
         (KafkaError(KafkaError.INVALID_RECORD), True),
         (KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), True),
         (KafkaError(KafkaError._FATAL), True),
