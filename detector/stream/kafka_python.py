@@ -25,7 +25,7 @@ from detector.stream.kafka_batches import read_quickly
 from detector.stream.kafka_faults import FATAL, explain, is_final, may_pass
 from detector.stream.kafka_group import mend_group
 from detector.stream.kafka_options import consumer_options, producer_options
-from detector.stream.kafka_records import NullSerializer, close, send
+from detector.stream.kafka_records import NullSerializer, close, mend_idempotence, send
 from detector.stream.positions import no_position, position_gone
 
 _RETRY_S = 0.1
@@ -241,6 +241,7 @@ class KafkaPythonSink:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._producer = KafkaProducer(**producer_options(kafka), value_serializer=NullSerializer())
+        mend_idempotence(self._producer)
 
     def send(self, records: Sequence[OutgoingRecord]) -> "_KafkaPending":
         """See `Sink.send`."""

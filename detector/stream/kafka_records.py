@@ -5,6 +5,7 @@ from typing import Any
 
 from kafka import KafkaProducer
 from kafka import errors as kafka_errors
+from kafka.producer.transaction_manager import TransactionState
 from kafka.serializer import Serializer
 
 from detector.records import OutgoingRecord
@@ -28,6 +29,22 @@ def send(producer: KafkaProducer, record: OutgoingRecord) -> Any:
     """Hand a record to a producer that has the `NullSerializer`; gives kafka-python's future, raises what it raises."""
     value = _NULL if record.key is None and record.value is None else record.value
     return producer.send(record.topic, value, record.key, _writable(record.headers))
+
+
+def mend_idempotence(producer: KafkaProducer) -> None:
+    """Let an idempotent producer ask for a new id after it has given one up, as it means to.
+
+    It gives its id up when records that it has sent, and heard nothing of, become too old: a broker was away for longer
+    than the delivery timeout. kafka-python 3.0.12 then waits for a new id that it never asks for, and sends no more.
+    """
+    manager = producer._transaction_manager  # noqa: SLF001 - there is no public way
+    reset = manager.reset_producer_id
+
+    def reset_producer_id() -> None:
+        reset()
+        manager._current_state = TransactionState.UNINITIALIZED  # noqa: SLF001 - in which it asks for one
+
+    manager.reset_producer_id = reset_producer_id
 
 
 def close(producer: KafkaProducer, timeout_s: float) -> None:

@@ -136,6 +136,17 @@ def test_what_a_retry_cannot_help_is_final(error, final):
     assert is_final(error) is final
 
 
+def test_producer_that_gave_its_id_up_gets_another(kafka, sink):
+    """As it does when records that it sent were never answered, and became too old."""
+    assert sink.send([OutgoingRecord(kafka.alerts_topic, None, b"before", [])]).wait(20)
+    sink._producer._transaction_manager.reset_producer_id()
+
+    pending = sink.send([OutgoingRecord(kafka.alerts_topic, None, b"after", [])])
+
+    assert pending.wait(20)
+    assert pending.refused() == []
+
+
 def test_missing_topic_refuses_without_being_created(kafka, sink):
     """A typing error in a topic's name must not make a topic."""
     pending = sink.send([OutgoingRecord("no-such-topic", None, b"x", []) for _ in range(20)])
