@@ -94,19 +94,19 @@ def test_broker_killed_in_mid_batch(scene, hurt, guarantee, client):
 
 def test_frozen_broker_is_seen_from_inside(scene, hurt, guarantee):
     """It accepts connections and answers nothing: alive and not ready, one line when it starts, one when it ends."""
-    daemon = scene.start_ready()
-    with scene.flow(rate=1000):
-        before = scene.alerts()
-        wait_until(lambda: scene.alerts() > before, "alerts before the freeze")
-        hurt.signal(signal.SIGSTOP)
-        try:
-            wait_until(lambda: daemon.get("/readyz")[0] == 503, "not ready")
-            assert daemon.get("/healthz")[0] == 200
-            assert "delivery waits for acknowledgements" in daemon.get("/readyz")[1]
-            assert daemon.metric("detector_paused") == 1
-        finally:
-            hurt.signal(signal.SIGCONT)
-        wait_until(lambda: daemon.get("/readyz")[0] == 200, "ready again")
+    scene.write(10_000)
+    # So small that it is at work for seconds: whenever the broker stops, outputs are on their way or in hand.
+    daemon = scene.start_ready("--set", "batch.max_records=10")
+    wait_until(lambda: scene.alerts() > 0, "alerts before the freeze")
+    hurt.signal(signal.SIGSTOP)
+    try:
+        wait_until(lambda: daemon.get("/readyz")[0] == 503, "not ready")
+        assert daemon.get("/healthz")[0] == 200
+        assert "delivery waits for acknowledgements" in daemon.get("/readyz")[1]
+        assert daemon.metric("detector_paused") == 1
+    finally:
+        hurt.signal(signal.SIGCONT)
+    wait_until(lambda: daemon.get("/readyz")[0] == 200, "ready again")
 
     check(scene.books(), guarantee)
     log = daemon.log_file.read_text()
