@@ -15,13 +15,19 @@ PROMETHEUS ?= http://127.0.0.1:9090
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
 
+# uv unpacks torch and its libraries once for all environments of a user, where pip does it again for each (docs/decisions/0009);
+# it asks the index that pip is configured with.
+INDEX = $(or $(UV_DEFAULT_INDEX),$(PIP_INDEX_URL),$(shell $(BIN)/pip config get global.index-url 2>/dev/null))
+UV_INSTALL = $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python --constraint constraints.txt
+
 install: $(INSTALLED)  ## create .venv with the project and all extras; TORCH_INDEX=<url> takes torch from there
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
-	$(if $(TORCH_INDEX),$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --index-url $(TORCH_INDEX) torch)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(if $(TORCH_INDEX),$(UV_INSTALL) --default-index $(TORCH_INDEX) torch)
+	$(UV_INSTALL) $(if $(INDEX),--default-index $(INDEX)) --editable '.[all]'
 	@touch $@
 
 demo: install  ## a real Kafka, a model, the daemon, 12,500 real events, and the books at the end

@@ -7,24 +7,25 @@ from pathlib import Path
 
 _REQUIREMENTS = Path(__file__).parent / "requirements"
 _ENVIRONMENTS = Path(__file__).parent / ".venvs"
+_UV = (sys.executable, "-m", "uv")
 
 
 class NotInstallableError(Exception):
-    """A peer cannot be had on this machine; the text is the line in which pip says why."""
+    """A peer cannot be had on this machine; the text is the line in which uv says why."""
 
 
 def peer_python(name: str) -> Path:
     """The interpreter of a peer's own environment.
 
     Raises:
-        NotInstallableError: pip could not install it.
+        NotInstallableError: uv could not install it.
     """
     requirements = _REQUIREMENTS / f"{name}.txt"
     folder = _ENVIRONMENTS / name
     python, stamp = folder / "bin" / "python", folder / "installed"
     wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
     if not stamp.exists() or stamp.read_text() != wanted:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+        subprocess.run([*_UV, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=True)
         _install(python, requirements)
         stamp.write_text(wanted)
     return python
@@ -37,8 +38,7 @@ def requirement_version(name: str, package: str) -> str:
 
 
 def _install(python: Path, requirements: Path) -> None:
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements)]
-    done = subprocess.run(pip, capture_output=True, text=True, check=False)
+    install = [*_UV, "pip", "install", "--quiet", "--python", str(python), "--requirement", str(requirements)]
+    done = subprocess.run(install, capture_output=True, text=True, check=False)
     if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        raise NotInstallableError((errors or done.stderr.splitlines() or ["pip failed and said nothing"])[-1])
+        raise NotInstallableError(" ".join(done.stderr.split()) or "uv failed and said nothing")
