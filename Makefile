@@ -18,7 +18,7 @@ help:  ## list the targets
 # uv unpacks torch and its libraries once for all environments of a user, where pip does it again for each (docs/decisions/0009);
 # it asks the index that pip is configured with.
 INDEX = $(or $(UV_DEFAULT_INDEX),$(PIP_INDEX_URL),$(shell $(BIN)/pip config get global.index-url 2>/dev/null))
-UV_INSTALL = $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python --constraint constraints.txt
+UV_INSTALL = $(BIN)/uv pip install --quiet --system-certs --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
 install: $(INSTALLED)  ## create .venv with the project and all extras; TORCH_INDEX=<url> takes torch from there
 
