@@ -33,7 +33,7 @@ _log = structlog.get_logger("detector")
 _IDLE_S = 0.5
 _LOOK_AGAIN_S = 0.5
 _REPEAT_WAITING_S = 5.0
-_LAG_EVERY_S = 1.0
+_LOOK_EVERY_S = 1.0
 _GC_EVERY_S = 2.0
 """kafka-python leaves up to 10 MB of cycles behind in 10 s, when each batch is small."""
 _CLOSE_S = 3.0
@@ -125,16 +125,17 @@ class Daemon:
     def _loop(self, model: ModelKeeper, source: Source, delivery: Delivery) -> None:
         step = BatchStep(self._settings.kafka, model.scorer, DeadLetterLimits(self._settings.dead_letter))
         limits = self._settings.batch
-        next_lag = next_gc = time.monotonic()
+        next_look = next_gc = time.monotonic()
         while not self._stop:
             if model.refresh():
                 step.use(model.scorer)
             # Nothing here keeps the batch: its memory is free, and still in the caches, when the next one is read.
             self._finish(source.poll(limits.max_records, limits.max_wait_ms / 1000, _IDLE_S), step, delivery)
             now = time.monotonic()
-            if now >= next_lag:
+            if now >= next_look:
                 self._reporter.lag(source.lag())
-                next_lag = now + _LAG_EVERY_S
+                self._reporter.silence(source.silent_s())
+                next_look = now + _LOOK_EVERY_S
             if now >= next_gc:
                 gc.collect()
                 next_gc = now + _GC_EVERY_S
@@ -152,7 +153,8 @@ class Daemon:
             count(finished, self.metrics)
             self.metrics.batches.inc()
         delivery.commit(batch)  # an empty batch too: what an earlier commit left over
-        self.metrics.last_progress.set_to_current_time()
+        if not self._reporter.brokers_are_silent:  # then nobody knows whether the topic is empty
+            self.metrics.last_progress.set_to_current_time()
 
     def _alive(self) -> None:
         self.health.sign_of_life()

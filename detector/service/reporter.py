@@ -15,6 +15,35 @@ from detector.stream.interfaces import CommitError, RebalanceKind, Refusal
 
 _log = structlog.get_logger("detector.stream")
 _REMIND_S = 60.0
+_SILENT_S = 10.0
+"""The session's timeout: brokers that heard nothing for so long would have given the partitions to others."""
+
+
+class _Outage:
+    """Something that lasts: one line when it starts, one a minute, one when it ends."""
+
+    def __init__(self, starts: str, lasts: str, ends: str) -> None:
+        self._starts, self._lasts, self._ends = starts, lasts, ends
+        self._since: float | None = None
+        self._last_reminder = 0.0
+
+    def __bool__(self) -> bool:
+        return self._since is not None
+
+    def begin(self) -> None:
+        self._since = self._last_reminder = time.monotonic()
+        _log.warning(self._starts)
+
+    def remind(self) -> None:
+        now = time.monotonic()
+        if self._since is not None and now - self._last_reminder >= _REMIND_S:
+            self._last_reminder = now
+            _log.warning(self._lasts, waited_s=round(now - self._since))
+
+    def end(self) -> None:
+        now = time.monotonic()
+        _log.warning(self._ends, waited_s=round(now - (self._since or now), 1))
+        self._since = None
 
 
 class Reporter:
@@ -25,8 +54,14 @@ class Reporter:
         self._metrics = metrics
         self._health = health
         self._assigned: set[Partition] = set()
-        self._waiting_since: float | None = None
-        self._last_reminder = 0.0
+        self._waiting = _Outage(
+            "delivery waits for acknowledgements; reading is paused",
+            "delivery still waits; reading is paused",
+            "delivery no longer waits; reading goes on",
+        )
+        self._silence = _Outage(
+            "the brokers do not answer", "the brokers still do not answer", "the brokers answer again"
+        )
 
     def rebalanced(self, kind: RebalanceKind, partitions: Sequence[Partition]) -> None:
         """See `Listener.rebalanced`."""
@@ -53,25 +88,32 @@ class Reporter:
 
     def delivery_waits(self) -> None:
         """See `DeliveryObserver.delivery_waits`."""
-        self._waiting_since = self._last_reminder = time.monotonic()
+        self._waiting.begin()
         self._metrics.paused.set(1)
         self._update_readiness()
-        _log.warning("delivery waits for acknowledgements; reading is paused")
 
     def still_waiting(self) -> None:
-        """Say once a minute that delivery still waits."""
-        now = time.monotonic()
-        if self._waiting_since is not None and now - self._last_reminder >= _REMIND_S:
-            self._last_reminder = now
-            _log.warning("delivery still waits; reading is paused", waited_s=round(now - self._waiting_since))
+        """Say once a minute what still lasts."""
+        self._waiting.remind()
+        self._silence.remind()
 
     def delivery_resumed(self) -> None:
         """See `DeliveryObserver.delivery_resumed`."""
-        waited_s = time.monotonic() - (self._waiting_since or time.monotonic())
-        self._waiting_since = None
+        self._waiting.end()
         self._metrics.paused.set(0)
         self._update_readiness()
-        _log.warning("delivery no longer waits; reading goes on", waited_s=round(waited_s, 1))
+
+    def silence(self, silent_s: float) -> None:
+        """Hear how long the brokers have answered nothing; say when that becomes too long, and when it ends."""
+        silent = silent_s > _SILENT_S
+        if silent != self.brokers_are_silent:
+            (self._silence.begin if silent else self._silence.end)()
+            self._update_readiness()
+
+    @property
+    def brokers_are_silent(self) -> bool:
+        """Whether they have answered nothing for too long."""
+        return bool(self._silence)
 
     def delivery_refused(self, refusals: Sequence[Refusal]) -> None:
         """See `DeliveryObserver.delivery_refused`."""
@@ -104,8 +146,10 @@ class Reporter:
             self._metrics.lag.remove(str(partition.partition))
 
     def _update_readiness(self) -> None:
-        if self._waiting_since is not None:
+        if self._waiting:
             self._health.not_ready_because = "delivery waits for acknowledgements"
+        elif self._silence:
+            self._health.not_ready_because = "the brokers do not answer"
         elif not self._assigned:
             self._health.not_ready_because = "no partitions are assigned"
         else:

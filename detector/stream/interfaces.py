@@ -127,6 +127,13 @@ class Source(Protocol):
         """Records between the position and the end, for each assigned partition whose end is known."""
         ...
 
+    def silent_s(self) -> float:
+        """How long the brokers have answered nothing, in seconds.
+
+        They are asked something every few seconds, also while the source is paused or has nothing to read.
+        """
+        ...
+
     def close(self, timeout_s: float) -> None:
         """Leave the group without committing anything."""
         ...

@@ -46,6 +46,7 @@ class KafkaPythonSource:
         self._paused = False
         self._open: dict[TopicPartition, list[Record]] = {}
         self._consumer = KafkaConsumer(**consumer_options(kafka))
+        self._answered = time.monotonic()
         mend_group(self._consumer)
         read_quickly(self._consumer)
         try:
@@ -153,6 +154,15 @@ class KafkaPythonSource:
                 if end is not None and position is not None:
                     lags[partition] = max(0, end - position)
         return lags
+
+    def silent_s(self) -> float:
+        """See `Source.silent_s`."""
+        # Not a connection that only was accepted: a frozen broker's port accepts them too.
+        for connection in list(self._consumer._manager._conns.values()):  # noqa: SLF001 - no public way to either
+            transport = connection.transport
+            if connection.connected and transport is not None:
+                self._answered = max(self._answered, transport.last_read)
+        return time.monotonic() - self._answered
 
     def missing_topics(self, topics: Sequence[str]) -> list[str]:
         """Those of the topics that the brokers do not have."""

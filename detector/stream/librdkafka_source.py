@@ -20,6 +20,7 @@ from detector.records import Partition
 from detector.settings import KafkaSettings
 from detector.stream.background import run_within
 from detector.stream.interfaces import Batch, CommitDone, CommitError, Listener, RebalanceKind, StreamError
+from detector.stream.librdkafka_answers import Answers
 from detector.stream.librdkafka_faults import FATAL, UNREADABLE, Failures, client_log, explain
 from detector.stream.librdkafka_options import consumer_options
 from detector.stream.librdkafka_records import MessageBatch, MessageRecords, why_unreadable
@@ -47,7 +48,8 @@ class LibrdkafkaSource:
         self._membership: Any = None
         self._commits: deque[tuple[dict[int, int], CommitDone]] = deque()
         self._failures = Failures()
-        callbacks = {"error_cb": self._failures, "on_commit": self._on_commit}
+        self._answers = Answers()
+        callbacks = {"error_cb": self._failures, "on_commit": self._on_commit, "stats_cb": self._answers}
         self._consumer = Consumer(consumer_options(kafka) | callbacks, logger=client_log())
         self._consumer.subscribe(
             [self._topic],
@@ -146,6 +148,10 @@ class LibrdkafkaSource:
             if high >= 0 and position is not None:
                 lags[Partition(self._topic, tp.partition)] = max(0, high - position)
         return lags
+
+    def silent_s(self) -> float:
+        """See `Source.silent_s`; known to two seconds."""
+        return self._answers.silent_s()
 
     def missing_topics(self, topics: Sequence[str]) -> list[str]:
         """Those of the topics that the brokers do not have.

@@ -86,6 +86,10 @@ class MemorySource:
         """See `Source.lag`."""
         return {partition: len(self._log(partition)) - at for partition, at in self._positions.items()}
 
+    def silent_s(self) -> float:
+        """See `Source.silent_s`; there is nobody who could be silent."""
+        return 0.0
+
     def close(self, timeout_s: float) -> None:  # noqa: ARG002
         """See `Source.close`."""
         self._partitions, self._positions = [], {}

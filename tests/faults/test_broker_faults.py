@@ -94,7 +94,7 @@ def test_broker_killed_in_mid_batch(scene, hurt, guarantee, client):
 
 def test_frozen_broker_is_seen_from_inside(scene, hurt, guarantee):
     """It accepts connections and answers nothing: alive and not ready, one line when it starts, one when it ends."""
-    scene.write(10_000)
+    scene.write(5_000)
     # So small that it is at work for seconds: whenever the broker stops, outputs are on their way or in hand.
     daemon = scene.start_ready("--set", "batch.max_records=10")
     wait_until(lambda: scene.alerts() > 0, "alerts before the freeze")
@@ -111,6 +111,30 @@ def test_frozen_broker_is_seen_from_inside(scene, hurt, guarantee):
     check(scene.books(), guarantee)
     log = daemon.log_file.read_text()
     assert log.count("delivery waits for acknowledgements; reading is paused") == log.count("delivery no longer waits")
+
+
+@pytest.mark.both_clients
+@pytest.mark.parametrize("guarantee", ["at-least-once"])
+def test_silent_broker_is_seen_without_work(scene, hurt, guarantee):
+    """Nothing is on its way, so nothing is waited for: still it must not say that all is well and the topic empty."""
+    scene.write(10)
+    daemon = scene.start_ready()
+    wait_until(lambda: daemon.metric("detector_records_consumed_total") == 10, "all that there is")
+    hurt.signal(signal.SIGSTOP)
+    try:
+        wait_until(lambda: daemon.get("/readyz") == (503, "the brokers do not answer\n"), "not ready, and why")
+        assert daemon.get("/healthz")[0] == 200
+        progress = daemon.metric("detector_last_progress_timestamp_seconds")
+        time.sleep(2)  # four times what an idle look at the topic takes
+        assert daemon.metric("detector_last_progress_timestamp_seconds") == progress
+    finally:
+        hurt.signal(signal.SIGCONT)
+    wait_until(lambda: daemon.get("/readyz")[0] == 200, "ready again")
+    scene.write(10)
+
+    check(scene.books(), guarantee)
+    log = daemon.log_file.read_text()
+    assert log.count("the brokers do not answer") == log.count("the brokers answer again") == 1
 
 
 @pytest.mark.timeout(900)
