@@ -66,8 +66,8 @@ tests: install browser prometheus  ## every test, on a real Kafka, with branch c
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-soak: install  ## the faults again, for an hour or two: 200 kills of the daemon for each guarantee, 20 of the broker
-	DETECTOR_SOAK_KILLS=400 DETECTOR_SOAK_BROKER_KILLS=20 DETECTOR_SOAK_MEMORY_MINUTES=10 $(BIN)/python -m pytest tests/faults -rP
+soak: install  ## the faults again, for an hour: 200 kills of the daemon for each guarantee, 20 of the broker
+	DETECTOR_SOAK_KILLS=400 DETECTOR_SOAK_BROKER_KILLS=20 DETECTOR_SOAK_MEMORY_MINUTES=10 $(BIN)/python -m pytest -n 4 tests/faults -rP
 
 audit:  ## known vulnerabilities of the pinned dependencies; says so when pip-audit or its sources cannot be had
 	@$(PYTHON) -m venv $(VENV)-audit

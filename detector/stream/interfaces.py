@@ -22,6 +22,9 @@ class CommitError(DetectorError):
     """A commit did not succeed. Nothing is lost by it: the same records may be read again."""
 
 
+QUIET_S = 4.0
+"""Longer than the time between two heartbeats."""
+
 CommitDone = Callable[[CommitError | None], None]
 
 
@@ -130,7 +133,8 @@ class Source(Protocol):
     def silent_s(self) -> float:
         """How long the brokers have answered nothing, in seconds.
 
-        They are asked something every few seconds, also while the source is paused or has nothing to read.
+        A source that has heard nothing for `QUIET_S` asks them something, so that silence is no lack of questions: it
+        may be paused, without partitions, or waiting for others to join.
         """
         ...
 

@@ -13,6 +13,7 @@ from kafka.structs import OffsetAndMetadata
 from detector.records import OutgoingRecord, Partition, Record
 from detector.settings import KafkaSettings
 from detector.stream.interfaces import (
+    QUIET_S,
     Batch,
     CommitDone,
     CommitError,
@@ -158,11 +159,14 @@ class KafkaPythonSource:
     def silent_s(self) -> float:
         """See `Source.silent_s`."""
         # Not a connection that only was accepted: a frozen broker's port accepts them too.
-        for connection in list(self._consumer._manager._conns.values()):  # noqa: SLF001 - no public way to either
+        for connection in list(self._consumer._manager._conns.values()):  # noqa: SLF001 - no public way to any of this
             transport = connection.transport
             if connection.connected and transport is not None:
                 self._answered = max(self._answered, transport.last_read)
-        return time.monotonic() - self._answered
+        silent_s = time.monotonic() - self._answered
+        if silent_s > QUIET_S:
+            self._consumer._cluster.request_update()  # noqa: SLF001
+        return silent_s
 
     def missing_topics(self, topics: Sequence[str]) -> list[str]:
         """Those of the topics that the brokers do not have."""

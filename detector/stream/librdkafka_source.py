@@ -19,7 +19,7 @@ from confluent_kafka import (
 from detector.records import Partition
 from detector.settings import KafkaSettings
 from detector.stream.background import run_within
-from detector.stream.interfaces import Batch, CommitDone, CommitError, Listener, RebalanceKind, StreamError
+from detector.stream.interfaces import QUIET_S, Batch, CommitDone, CommitError, Listener, RebalanceKind, StreamError
 from detector.stream.librdkafka_answers import Answers
 from detector.stream.librdkafka_faults import FATAL, UNREADABLE, Failures, client_log, explain
 from detector.stream.librdkafka_options import consumer_options
@@ -49,6 +49,7 @@ class LibrdkafkaSource:
         self._commits: deque[tuple[dict[int, int], CommitDone]] = deque()
         self._failures = Failures()
         self._answers = Answers()
+        self._asked = float("-inf")
         callbacks = {"error_cb": self._failures, "on_commit": self._on_commit, "stats_cb": self._answers}
         self._consumer = Consumer(consumer_options(kafka) | callbacks, logger=client_log())
         self._consumer.subscribe(
@@ -151,7 +152,13 @@ class LibrdkafkaSource:
 
     def silent_s(self) -> float:
         """See `Source.silent_s`; known to two seconds."""
-        return self._answers.silent_s()
+        silent_s = self._answers.silent_s()
+        if silent_s > QUIET_S and time.monotonic() - self._asked > QUIET_S:
+            self._asked = time.monotonic()
+            with contextlib.suppress(KafkaException):  # whoever needs the brokers for more than a figure says so
+                self._consumer.list_topics(self._topic, timeout=_ASK_S)
+                self._answers.came()
+        return silent_s
 
     def missing_topics(self, topics: Sequence[str]) -> list[str]:
         """Those of the topics that the brokers do not have.

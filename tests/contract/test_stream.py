@@ -1,5 +1,6 @@
 """What every stream has to do: the in-memory one and both clients on the real broker pass the same tests."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -313,6 +314,21 @@ def test_listener_hears_the_assignment(stream):
     assert [(kind, sorted(partitions)) for kind, partitions in stream.heard.rebalances] == [
         ("assigned", [Partition(stream.events, number) for number in range(4)])
     ]
+
+
+def test_brokers_with_nothing_to_say_are_not_silent(stream):
+    """Readiness and the time of the last progress rest on this: an idle topic must not look like an outage."""
+    source = stream.source()
+    wait_until(lambda: source.poll(1, 0, 0.1).records or source.partitions(), "an assignment")
+    source.pause()
+
+    longest_s, end = 0.0, time.monotonic() + 12
+    while time.monotonic() < end:
+        source.keep_alive()
+        longest_s = max(longest_s, source.silent_s())
+        time.sleep(0.2)
+
+    assert longest_s < 10
 
 
 def next_batch(source: Source) -> Batch:
