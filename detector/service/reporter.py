@@ -59,6 +59,7 @@ class Reporter:
             "delivery still waits; reading is paused",
             "delivery no longer waits; reading goes on",
         )
+        self._silent_looks = 0
         self._silence = _Outage(
             "the brokers do not answer", "the brokers still do not answer", "the brokers answer again"
         )
@@ -105,7 +106,9 @@ class Reporter:
 
     def silence(self, silent_s: float) -> None:
         """Hear how long the brokers have answered nothing; say when that becomes too long, and when it ends."""
-        silent = silent_s > _SILENT_S
+        # Twice in a row: a process that slept, or looked after a delivery, may not have listened itself.
+        self._silent_looks = self._silent_looks + 1 if silent_s > _SILENT_S else 0
+        silent = self._silent_looks > 1
         if silent != self.brokers_are_silent:
             (self._silence.begin if silent else self._silence.end)()
             self._update_readiness()

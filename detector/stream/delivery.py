@@ -24,6 +24,7 @@ _NEXT_WAIT_S = 0.5
 """Between two signs of life while it waits."""
 _RETRY_S = 0.5
 """Before refused records are sent again, and before an aborted batch is read again."""
+_COMMIT_AGAIN_S = 10.0
 GiveUp = Callable[[], bool]
 """Asked while waiting; True abandons."""
 
@@ -134,6 +135,7 @@ class AtLeastOnce:
         self._observer = observer
         self._alive = alive
         self._uncommitted: dict[Partition, int] = {}
+        self._attempted = float("-inf")
 
     def deliver(self, batch: Batch, outputs: Sequence[OutgoingRecord], give_up: GiveUp) -> bool:  # noqa: ARG002
         """See `Delivery.deliver`; always True."""
@@ -158,9 +160,12 @@ class AtLeastOnce:
         """See `Delivery.commit`; with the positions that earlier commits left over.
 
         It does not wait: the next batch is read meanwhile, and a commit that fails costs nothing but a later one.
+        With nothing new, one that was not answered is started again after a while only: silent brokers would hear of it
+        at every look, and answer all of them at once.
         """
         self._uncommitted |= batch.next_offsets
-        if self._uncommitted:
+        if batch.next_offsets or (self._uncommitted and time.monotonic() - self._attempted > _COMMIT_AGAIN_S):
+            self._attempted = time.monotonic()
             attempt, started = dict(self._uncommitted), time.perf_counter()
             self._source.commit(attempt, lambda error: self._commit_done(attempt, started, error))
 
@@ -179,6 +184,7 @@ class AtLeastOnce:
     def _commit_done(self, attempt: Mapping[Partition, int], started: float, error: CommitError | None) -> None:
         if error is not None:
             self._observer.commit_failed(error)
+            self._attempted = float("-inf")
             return
         self._observer.committed(time.perf_counter() - started)
         for partition, offset in attempt.items():

@@ -1,6 +1,7 @@
 """Transactions over kafka-python: outputs and positions together, or not at all."""
 
 import contextlib
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -16,10 +17,13 @@ from detector.settings import Guarantee, KafkaSettings
 from detector.stream.background import in_background
 from detector.stream.interfaces import Batch, PendingTransaction, StreamError, TransactionAborted
 from detector.stream.kafka_faults import BEYOND_RETRY, explain
-from detector.stream.kafka_options import transaction_options
+from detector.stream.kafka_options import TRANSACTION_TIMEOUT_MS, transaction_options
 from detector.stream.kafka_python import FLUSH_S, KafkaPythonSink
 from detector.stream.kafka_records import NullSerializer, close, send
 
+_TRANSACTION_S = TRANSACTION_TIMEOUT_MS / 1000
+"""After this the brokers abort it by themselves, so there is nothing left to wait for."""
+_ABORT_S = 5.0
 _ABANDONED_CLOSE_S = 0.0
 _LOOK_S = 0.1
 
@@ -69,11 +73,13 @@ class KafkaPythonTransactions:
             # The brokers take such a commit from anybody: it is what producers sent before KIP-447.
             raise kafka_errors.CommitFailedError("the membership in the group was lost while the batch was read")
         producer = self.connect()
+        manager: Any = producer._transaction_manager  # noqa: SLF001 - what the producer offers waits without an end
+        deadline = time.monotonic() + _TRANSACTION_S
         try:
             producer.begin_transaction()
-            wait_for_all(producer, [send(producer, record) for record in records])
-            producer.send_offsets_to_transaction(_offsets(batch), batch.membership)
-            producer.commit_transaction()
+            wait_for_all(producer, [send(producer, record) for record in records], deadline)
+            _wait_for(producer, manager.send_offsets_to_transaction(_offsets(batch), batch.membership), deadline)
+            _wait_for(producer, manager.begin_commit(), deadline)
         except BaseException:
             self._give_up(producer)
             raise
@@ -86,7 +92,7 @@ class KafkaPythonTransactions:
         """
         self._producer = None
         with contextlib.suppress(kafka_errors.KafkaError):
-            producer.abort_transaction()
+            _wait_for(producer, producer._transaction_manager.begin_abort(), time.monotonic() + _ABORT_S)  # noqa: SLF001
         close(producer, _ABANDONED_CLOSE_S)
 
 
@@ -106,8 +112,19 @@ class _Pending:
         return True
 
 
-def wait_for_all(producer: KafkaProducer, sent: Sequence[Any]) -> None:
-    """Return when every record is acknowledged; raise as soon as one is refused.
+def _wait_for(producer: KafkaProducer, result: Any, deadline: float) -> None:
+    """Return when a request of a transaction succeeded; raise when it failed or the time is up."""
+    producer._sender.wakeup()  # noqa: SLF001 - what the producer does before it waits
+    if not result.wait(timeout_ms=max(0.0, deadline - time.monotonic()) * 1000):
+        raise _no_answer()
+
+
+def _no_answer() -> kafka_errors.KafkaTimeoutError:
+    return kafka_errors.KafkaTimeoutError(f"no answer within the transaction's {_TRANSACTION_S:g} s")
+
+
+def wait_for_all(producer: KafkaProducer, sent: Sequence[Any], deadline: float) -> None:
+    """Return when every record is acknowledged; raise as soon as one is refused, or when the time is up.
 
     Not by `flush`, nor one after another: after a refusal kafka-python forgets which partitions its transaction has,
     and what still stands for them goes nowhere until the delivery timeout, two minutes later.
@@ -117,6 +134,8 @@ def wait_for_all(producer: KafkaProducer, sent: Sequence[Any]) -> None:
     while waiting := [outcome for outcome in sent if not outcome.is_done]:
         if any(outcome.failed() for outcome in sent):
             break
+        if time.monotonic() > deadline:
+            raise _no_answer()
         with contextlib.suppress(kafka_errors.KafkaError):
             waiting[0].get(timeout=_LOOK_S)
     for outcome in sent:

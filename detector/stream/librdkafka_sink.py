@@ -11,12 +11,14 @@ from detector.records import OutgoingRecord
 from detector.settings import Guarantee, KafkaSettings
 from detector.stream.background import in_background, run_within
 from detector.stream.interfaces import Batch, PendingTransaction, Refusal, StreamError, TransactionAborted
+from detector.stream.kafka_options import TRANSACTION_TIMEOUT_MS
 from detector.stream.librdkafka_faults import BEYOND_RETRY, Failures, client_log, explain, is_final
 from detector.stream.librdkafka_options import producer_options, transaction_options
 
 _LOOK_S = 0.1
-_REMAINING_TIME = -1
-"""librdkafka bounds each step of a transaction by the transaction's own timeout."""
+_STEP_S = TRANSACTION_TIMEOUT_MS / 1000
+"""For each step of a transaction; after this the brokers abort it by themselves. Without a bound the offsets of a
+transaction whose coordinator went away are waited for without an end."""
 
 
 class _Outputs:
@@ -113,7 +115,7 @@ class LibrdkafkaTransactions:
             return self._producer
         producer = Producer(self._options, logger=client_log())
         try:
-            producer.init_transactions(_REMAINING_TIME)
+            producer.init_transactions(_STEP_S)
         except BaseException:
             _abandon(producer, 0)
             raise
@@ -128,8 +130,8 @@ class LibrdkafkaTransactions:
         try:
             producer.begin_transaction()
             _write_all(producer, records)
-            producer.send_offsets_to_transaction(positions, batch.membership, _REMAINING_TIME)
-            producer.commit_transaction(_REMAINING_TIME)
+            producer.send_offsets_to_transaction(positions, batch.membership, _STEP_S)
+            producer.commit_transaction(_STEP_S)
         except BaseException:
             self._abort(producer)
             raise
@@ -137,7 +139,7 @@ class LibrdkafkaTransactions:
     def _abort(self, producer: Producer) -> None:
         """Abort, or give the producer up: the next one's start ends what this one left open."""
         try:
-            producer.abort_transaction(_REMAINING_TIME)
+            producer.abort_transaction(_STEP_S)
         except KafkaException:
             self._producer = None
             _abandon(producer, 0)

@@ -111,11 +111,12 @@ class Scene:
         self._alerts += len(self._reader.read())
         return self._alerts
 
-    def wait_until_committed(self, timeout_s: float = 90) -> dict[Partition, int]:
-        """The group's positions, once they are at the end of the events topic."""
+    def wait_until_committed(self) -> dict[Partition, int]:
+        """The group's positions, once they are at the end of the events topic; it fails when they stand still."""
         progress = GroupProgress(self.kafka)
         try:
-            wait_until(lambda: progress.behind() == 0, "the end of the events topic", timeout_s)
+            while (behind := progress.behind()) > 0:
+                wait_until(lambda left=behind: progress.behind() < left, "progress to the end of the events topic", 90)
             return progress.committed()
         finally:
             progress.close()

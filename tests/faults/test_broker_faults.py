@@ -3,14 +3,18 @@
 import os
 import signal
 import time
+from contextlib import contextmanager
 from statistics import median
 from uuid import uuid4
 
 import pytest
+from kafka import KafkaAdminClient
+from kafka.protocol.admin.client_quotas import AlterClientQuotasRequest
 
 from detector.local.broker import EmbeddedBroker
 from detector.local.topics import create_topics
 from detector.settings import KafkaSettings
+from detector.stream.kafka_options import TRANSACTION_TIMEOUT_MS
 from tests.faults.scene import Scene, check, first_new_alert_s
 from tests.helpers import java_processes, wait_until
 
@@ -135,6 +139,57 @@ def test_silent_broker_is_seen_without_work(scene, hurt, guarantee):
     check(scene.books(), guarantee)
     log = daemon.log_file.read_text()
     assert log.count("the brokers do not answer") == log.count("the brokers answer again") == 1
+
+
+@pytest.mark.both_clients
+@pytest.mark.parametrize("guarantee", ["exactly-once"])
+def test_broker_away_beyond_the_transaction(scene, hurt, guarantee, client):
+    """Both clients have waits without an end for a transaction whose coordinator went away."""
+    with scene.flow(rate=500):
+        daemon = scene.start_ready()
+        before = scene.alerts()
+        wait_until(lambda: scene.alerts() > before, "alerts before the outage")
+        hurt.kill()
+        wait_until(lambda: daemon.get("/readyz")[0] == 503, "not ready")
+        time.sleep(TRANSACTION_TIMEOUT_MS / 1000 + 2)
+        assert daemon.get("/healthz")[0] == 200
+        hurt.start()
+        back_s = first_new_alert_s(scene, time.monotonic())
+    print(f"\n{client}: away beyond the transaction, first new alert {back_s:.1f} s after it is back")
+    check(scene.books(), guarantee)
+
+
+@contextmanager
+def write_quota(kafka, bytes_per_s):
+    """The brokers let every client of this name write so much and no more."""
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    try:
+        set_write_quota(admin, bytes_per_s)
+        yield
+    finally:
+        set_write_quota(admin, None)
+        admin.close()
+
+
+def set_write_quota(admin, bytes_per_s) -> None:
+    entry = AlterClientQuotasRequest.EntryData
+    client = entry.EntityData(entity_type="client-id", entity_name="detector")
+    quota = entry.OpData(key="producer_byte_rate", value=bytes_per_s or 0.0, remove=bytes_per_s is None)
+    request = AlterClientQuotasRequest(entries=[entry(entity=[client], ops=[quota])], validate_only=False)
+    response = admin._manager.run(admin._manager.send, request)
+    assert [entry.error_code for entry in response.entries] == [0]
+
+
+@pytest.mark.both_clients("at-least-once")
+def test_writes_over_the_quota_are_waited_for(scene, hurt, guarantee):
+    """The brokers slow this client down: it waits for them, says so, and loses nothing."""
+    scene.write(2_000)
+    with write_quota(scene.kafka, 20_000.0):
+        daemon = scene.start_ready()
+        daemon.wait_for_log("delivery waits for acknowledgements; reading is paused")
+        assert daemon.get("/healthz")[0] == 200
+    check(scene.books(), guarantee)
+    assert daemon.metric("detector_delivery_failures_total") == 0
 
 
 @pytest.mark.timeout(900)

@@ -199,6 +199,22 @@ def test_late_answer_to_an_early_commit_does_not_hide_a_later_position(source, t
     assert topics.committed == {PARTITION: 2}
 
 
+def test_commit_without_an_answer_is_not_repeated_at_every_look(source, topics, monkeypatch):
+    """An idle service looks twice a second; brokers that are silent for a minute would find a hundred commits."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    deliver, *_ = at_least_once(source, MemorySink(topics))
+    started = []
+    source.commit = lambda offsets, on_done: started.append(offsets)
+    deliver.commit(Batch([], {PARTITION: 1}))
+
+    for _ in range(25):
+        now[0] += 0.5
+        deliver.commit(Batch([], {}))
+
+    assert started == [{PARTITION: 1}] * 2
+
+
 class ScriptedTransaction:
     """Takes some waits, then is committed or fails."""
 

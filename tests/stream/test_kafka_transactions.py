@@ -120,7 +120,30 @@ def test_refusal_ends_the_wait_for_the_others(kafka):
     started = time.monotonic()
 
     with pytest.raises(kafka_errors.InvalidProducerEpochError):
-        wait_for_all(transactions.connect(), [stands, refused])
+        wait_for_all(transactions.connect(), [stands, refused], started + 60)
 
     assert time.monotonic() - started < 10
     transactions.close(5)
+
+
+def test_acknowledgements_are_waited_for_as_long_as_the_transaction_lasts(kafka):
+    """The brokers have aborted it by then; kafka-python would wait for its delivery timeout, two minutes."""
+    transactions = KafkaPythonTransactions(kafka)
+
+    with pytest.raises(kafka_errors.KafkaTimeoutError, match="no answer within the transaction's 10 s"):
+        wait_for_all(transactions.connect(), [Unanswered()], time.monotonic() + 0.3)
+
+    transactions.close(5)
+
+
+class Unanswered:
+    """What kafka-python gives for a record, of one that nothing is heard of."""
+
+    is_done = False
+
+    def failed(self) -> bool:
+        return False
+
+    def get(self, timeout):
+        time.sleep(timeout)
+        raise kafka_errors.KafkaTimeoutError
