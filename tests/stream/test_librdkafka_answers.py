@@ -33,6 +33,7 @@ def clock(monkeypatch):
     ],
 )
 def test_each_answer_ends_the_silence(clock, later, silent_s):
+    """A broker that came back must not be taken for one that is away."""
     answers = Answers()
     answers(statistics(one=5, two=2))
     clock[0] += 30
