@@ -40,8 +40,11 @@ def may_pass(error: Exception) -> bool:
 
 
 def is_final(error: Exception) -> bool:
-    """Whether sending the same record again with the same producer cannot help: it is stopped for, not retried."""
-    return not may_pass(error)
+    """Whether sending the same record again cannot help: it is stopped for, not retried.
+
+    What the library has no class for is an answer that it did not expect; the producer's successor is asked again.
+    """
+    return not may_pass(error) and type(error) is not kafka_errors.KafkaError
 
 
 @contextmanager

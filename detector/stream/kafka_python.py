@@ -26,7 +26,7 @@ from detector.stream.kafka_batches import read_quickly
 from detector.stream.kafka_faults import FATAL, explain, is_final, may_pass
 from detector.stream.kafka_group import mend_group
 from detector.stream.kafka_options import consumer_options, producer_options
-from detector.stream.kafka_records import NullSerializer, close, mend_idempotence, send
+from detector.stream.kafka_records import NullSerializer, close, is_past_use, mend_idempotence, send
 from detector.stream.positions import no_position, position_gone
 
 _RETRY_S = 0.1
@@ -254,13 +254,18 @@ class KafkaPythonSink:
     """Writes alerts and dead letters with an idempotent producer."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
-        self._producer = KafkaProducer(**producer_options(kafka), value_serializer=NullSerializer())
-        mend_idempotence(self._producer)
+        self._options = producer_options(kafka)
+        self._producer = self._connect()
 
     def send(self, records: Sequence[OutgoingRecord]) -> "_KafkaPending":
         """See `Sink.send`."""
         sent: list[tuple[OutgoingRecord, Any]] = []
         gone: dict[str, Exception] = {}
+        if is_past_use(self._producer):
+            try:
+                self._replace()
+            except kafka_errors.KafkaError as error:
+                gone = dict.fromkeys({record.topic for record in records}, error)
         for record in records:
             outcome = gone.get(record.topic) or self._send(record)
             if isinstance(outcome, kafka_errors.KafkaTimeoutError):
@@ -271,6 +276,16 @@ class KafkaPythonSink:
     def close(self, timeout_s: float) -> None:
         """See `Sink.close`."""
         close(self._producer, timeout_s)
+
+    def _connect(self) -> KafkaProducer:
+        producer = KafkaProducer(**self._options, value_serializer=NullSerializer())
+        mend_idempotence(producer)
+        return producer
+
+    def _replace(self) -> None:
+        producer = self._connect()
+        close(self._producer, 0.0)
+        self._producer = producer
 
     def _send(self, record: OutgoingRecord) -> Any:
         """The future of kafka-python, or the error that it raised instead."""

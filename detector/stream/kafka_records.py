@@ -47,6 +47,15 @@ def mend_idempotence(producer: KafkaProducer) -> None:
     manager.reset_producer_id = reset_producer_id
 
 
+def is_past_use(producer: KafkaProducer) -> bool:
+    """Whether an idempotent producer refuses all records from now on.
+
+    kafka-python 3.0.12 takes any answer that it does not expect when it asks for its id as final, such as the
+    "unexpected error" of brokers whose disk is full.
+    """
+    return bool(producer._transaction_manager.has_fatal_error())  # noqa: SLF001 - there is no public way
+
+
 def close(producer: KafkaProducer, timeout_s: float) -> None:
     """Close a producer within the time; records that are still on their way may be lost."""
     try:

@@ -125,6 +125,7 @@ def test_too_large_a_record_is_refused_for_good(kafka, sink):
         (kafka_errors.NotEnoughReplicasError(), False),
         (kafka_errors.KafkaTimeoutError(), False),
         (kafka_errors.UnknownError(), False),  # what a full disk is answered with
+        (kafka_errors.KafkaError("Unexpected error in InitProducerIdResponse: UnknownError"), False),
         (kafka_errors.InvalidRecordError(), True),
         (kafka_errors.ProducerFencedError(), True),
         (kafka_errors.TopicAuthorizationFailedError(), True),
@@ -145,6 +146,18 @@ def test_producer_that_gave_its_id_up_gets_another(kafka, sink):
 
     assert pending.wait(20)
     assert pending.refused() == []
+
+
+def test_producer_that_cannot_go_on_is_replaced(kafka, sink):
+    """Brokers with a full disk answer "unexpected error" when it asks for its id: it refuses all that comes."""
+    unexpected = kafka_errors.KafkaError("Unexpected error in InitProducerIdResponse: UnknownError")
+    sink._producer._transaction_manager.transition_to_fatal_error(unexpected)
+
+    pending = sink.send([OutgoingRecord(kafka.alerts_topic, b"k", b"v", [])])
+
+    assert pending.wait(20)
+    assert pending.refused() == []
+    assert [read.value for read in read_topic(kafka, kafka.alerts_topic)] == [b"v"]
 
 
 def test_missing_topic_refuses_without_being_created(kafka, sink):
