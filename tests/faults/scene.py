@@ -23,6 +23,7 @@ _ALERT_SHARE = 0.2
 _BAD = (b"{", None, b"[]")
 _POOL = 1000
 _SLICE_S = 0.1
+_JOIN_S = 60.0
 
 
 def event_pool(scorer: Scorer) -> list[bytes | None]:
@@ -87,7 +88,7 @@ class Scene:
             yield
         finally:
             stopped.set()
-            thread.join()
+            thread.join(_JOIN_S)  # it waits for its acknowledgements, which a broker that failed the test never gives
 
     def _feed(self, rate: int, stopped: threading.Event) -> None:
         sink = KafkaPythonSink(self.kafka)
