@@ -1,5 +1,6 @@
 """The writing side of the stream over librdkafka: with an idempotent producer, or in transactions."""
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -163,10 +164,12 @@ class _PendingTransaction:
 
 
 def _write_all(producer: Producer, records: Sequence[OutgoingRecord]) -> None:
-    """Return when every record is acknowledged; raise as soon as one is refused."""
+    """Return when every record is acknowledged; raise as soon as one is refused, or when the time is up."""
     outputs = _Outputs(producer, records)
+    deadline = time.monotonic() + _STEP_S
     while not outputs.refused and producer.flush(_LOOK_S):
-        pass
+        if time.monotonic() > deadline:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "no acknowledgement in time"))  # noqa: SLF001
     for _, error in outputs.refused:
         raise KafkaException(error)
 
