@@ -25,6 +25,7 @@ _NEXT_WAIT_S = 0.5
 _RETRY_S = 0.5
 """Before refused records are sent again, and before an aborted batch is read again."""
 _COMMIT_AGAIN_S = 10.0
+"""Before positions whose commit is not answered are committed again, when there is nothing new beside them."""
 GiveUp = Callable[[], bool]
 """Asked while waiting; True abandons."""
 

@@ -22,7 +22,7 @@ _LARGEST_WRITE_BYTES = 1_000_000_000
 """What librdkafka permits as `message.max.bytes`."""
 _FETCH_BYTES = 8 * 1024 * 1024
 _AHEAD_KIB = 16 * 1024
-STATISTICS_MS = 2_000
+_STATISTICS_MS = 2_000
 """How often it tells what the brokers answered."""
 _TOPIC_GONE_MS = 1_000
 """After this a topic that is not there refuses its records, which are tried again; the default is 30 s."""
@@ -43,7 +43,7 @@ def consumer_options(kafka: KafkaSettings) -> dict[str, Any]:
         "auto.offset.reset": "error",  # the source resets by itself, so that it can count and tell
         "session.timeout.ms": SESSION_TIMEOUT_MS,
         "partition.assignment.strategy": "cooperative-sticky",  # a rebalance stops only what moves
-        "statistics.interval.ms": STATISTICS_MS,
+        "statistics.interval.ms": _STATISTICS_MS,
         "check.crcs": True,  # off by default; what was damaged on its way is not scored
         # What is read ahead of the batch in work: memory, whatever the backlog.
         "queued.max.messages.kbytes": _AHEAD_KIB,

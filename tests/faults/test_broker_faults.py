@@ -16,7 +16,7 @@ from detector.local.topics import create_topics
 from detector.settings import KafkaSettings
 from detector.stream.kafka_options import TRANSACTION_TIMEOUT_MS
 from tests.faults.scene import Scene, check, first_new_alert_s
-from tests.helpers import java_processes, wait_until
+from tests.helpers import RunningDetector, java_processes, wait_until
 
 SOAK = "DETECTOR_SOAK_BROKER_KILLS" in os.environ
 KILLS = int(os.environ.get("DETECTOR_SOAK_BROKER_KILLS", "2"))
@@ -141,20 +141,26 @@ def test_silent_broker_is_seen_without_work(scene, hurt, guarantee):
     assert log.count("the brokers do not answer") == log.count("the brokers answer again") == 1
 
 
-@pytest.mark.both_clients
-@pytest.mark.parametrize("guarantee", ["exactly-once"])
-def test_broker_away_beyond_the_transaction(scene, hurt, guarantee, client):
-    """Both clients have waits without an end for a transaction whose coordinator went away."""
+def live_through_an_outage(scene, hurt, seconds) -> tuple[RunningDetector, float]:
+    """The daemon, and how long the first new alert took, after a broker that was away under load for so long."""
     with scene.flow(rate=500):
         daemon = scene.start_ready()
         before = scene.alerts()
         wait_until(lambda: scene.alerts() > before, "alerts before the outage")
         hurt.kill()
         wait_until(lambda: daemon.get("/readyz")[0] == 503, "not ready")
-        time.sleep(TRANSACTION_TIMEOUT_MS / 1000 + 2)
+        time.sleep(seconds)  # the outage's own length
         assert daemon.get("/healthz")[0] == 200
+        assert daemon.get("/readyz")[0] == 503
         hurt.start()
-        back_s = first_new_alert_s(scene, time.monotonic())
+        return daemon, first_new_alert_s(scene, time.monotonic())
+
+
+@pytest.mark.both_clients
+@pytest.mark.parametrize("guarantee", ["exactly-once"])
+def test_broker_away_beyond_the_transaction(scene, hurt, guarantee, client):
+    """Both clients have waits without an end for a transaction whose coordinator went away."""
+    _, back_s = live_through_an_outage(scene, hurt, TRANSACTION_TIMEOUT_MS / 1000 + 2)
     print(f"\n{client}: away beyond the transaction, first new alert {back_s:.1f} s after it is back")
     check(scene.books(), guarantee)
 
@@ -196,18 +202,8 @@ def test_writes_over_the_quota_are_waited_for(scene, hurt, guarantee):
 @pytest.mark.skipif(not SOAK, reason="waits for two minutes: part of `make soak`")
 def test_broker_away_beyond_the_delivery_timeout(scene, hurt, guarantee, client):
     """The client gives its records up after two minutes; the service does not."""
-    with scene.flow(rate=500):
-        daemon = scene.start_ready()
-        before = scene.alerts()
-        wait_until(lambda: scene.alerts() > before, "alerts before the outage")
-        hurt.kill()
-        wait_until(lambda: daemon.get("/readyz")[0] == 503, "not ready")
-        time.sleep(DELIVERY_TIMEOUT_S + 10)  # the outage's own length
-        assert " still " in daemon.log_file.read_text()  # once a minute, whatever was on its way when the broker went
-        assert daemon.get("/healthz")[0] == 200
-        assert daemon.get("/readyz")[0] == 503
-        hurt.start()
-        back_s = first_new_alert_s(scene, time.monotonic())
+    daemon, back_s = live_through_an_outage(scene, hurt, DELIVERY_TIMEOUT_S + 10)
+    assert " still " in daemon.log_file.read_text()  # once a minute, whatever was on its way when the broker went
     ledger = scene.books()
 
     print(
