@@ -1,8 +1,14 @@
 """Which client library is hurt: kafka-python by `make test`, and librdkafka where it is marked; both by `make soak`."""
 
 import os
+from uuid import uuid4
 
 import pytest
+
+from detector.local.topics import create_topics
+from detector.settings import KafkaSettings
+from tests.faults.hurt import Hurt
+from tests.faults.scene import Scene
 
 SOAK = "DETECTOR_SOAK_KILLS" in os.environ
 
@@ -10,6 +16,47 @@ SOAK = "DETECTOR_SOAK_KILLS" in os.environ
 @pytest.fixture(params=["kafka-python", "librdkafka"])
 def client(request):
     return request.param
+
+
+@pytest.fixture(params=["at-least-once", "exactly-once"])
+def guarantee(request):
+    return request.param
+
+
+@pytest.fixture
+def options(model, guarantee, client):
+    """What every daemon of a test is started with."""
+    options = ["--set", f"model.path={model}", "--set", "model.engine=numpy", "--set", "batch.max_records=200"]
+    return [*options, "--set", f"delivery.guarantee={guarantee}", "--set", f"kafka.client={client}"]
+
+
+@pytest.fixture
+def scene(kafka, scorer, options, tmp_path):
+    """On the broker that all tests of the run share."""
+    opened = Scene(kafka, scorer, options, tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def hurt(tmp_path_factory):
+    """A broker of the module's own."""
+    opened = Hurt(tmp_path_factory.mktemp("hurt") / "kafka")
+    yield opened
+    opened.broker.stop()
+
+
+@pytest.fixture
+def hurt_scene(hurt, scorer, options, tmp_path):
+    """On the broker that the module hurts, with topics of the test's own."""
+    names = {
+        name: f"{name}-{uuid4().hex[:8]}" for name in ("events_topic", "alerts_topic", "dead_letter_topic", "group_id")
+    }
+    kafka = KafkaSettings(bootstrap_servers=hurt.broker.bootstrap_servers, **names)
+    create_topics(kafka, 4)
+    opened = Scene(kafka, scorer, options, tmp_path)
+    yield opened
+    opened.close()
 
 
 def pytest_collection_modifyitems(config, items):

@@ -8,25 +8,11 @@ import time
 import pytest
 
 from detector.local.topics import create_topics
-from tests.faults.scene import Scene, check, first_new_alert_s
+from tests.faults.scene import check, first_new_alert_s
 from tests.helpers import wait_until
 
 KILLS = int(os.environ.get("DETECTOR_SOAK_KILLS", "20"))
 SESSION_TIMEOUT_S = 10.0
-
-
-@pytest.fixture(params=["at-least-once", "exactly-once"])
-def guarantee(request):
-    return request.param
-
-
-@pytest.fixture
-def scene(kafka, scorer, model, guarantee, client, tmp_path):
-    options = ["--set", f"model.path={model}", "--set", "model.engine=numpy", "--set", "batch.max_records=200"]
-    options += ["--set", f"delivery.guarantee={guarantee}", "--set", f"kafka.client={client}"]
-    opened = Scene(kafka, scorer, options, tmp_path)
-    yield opened
-    opened.close()
 
 
 @pytest.mark.both_clients

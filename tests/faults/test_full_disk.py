@@ -40,16 +40,14 @@ def fill(folder: Path) -> Path:
 
 
 @pytest.mark.skipif(not SOAK, reason="takes a broker and a file system of its own: part of `make soak`")
-@pytest.mark.parametrize("guarantee", ["at-least-once", "exactly-once"])
-def test_full_disk_of_the_broker(disk, scorer, model, guarantee, client, tmp_path):
+def test_full_disk_of_the_broker(disk, scorer, options, guarantee, client, tmp_path):
     """Kafka cannot write and ends; somebody makes room and starts it again."""
     data = disk / "kafka"
     broker = EmbeddedBroker(data_dir=data).start()
     port = int(broker.bootstrap_servers.rpartition(":")[2])
     kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, group_id=f"group-{uuid4().hex[:8]}")
     create_topics(kafka, 4)
-    options = ["--set", f"model.path={model}", "--set", "model.engine=numpy", "--set", f"kafka.client={client}"]
-    scene = Scene(kafka, scorer, [*options, "--set", f"delivery.guarantee={guarantee}"], tmp_path)
+    scene = Scene(kafka, scorer, options, tmp_path)
     try:
         daemon = scene.start_ready()
         with scene.flow(rate=500):

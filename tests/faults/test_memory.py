@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.scene import Scene
 from tests.helpers import RunningDetector
 
 MINUTES = float(os.environ.get("DETECTOR_SOAK_MEMORY_MINUTES", "0"))
@@ -29,38 +28,25 @@ def taken_per_s(daemon: RunningDetector) -> float:
 
 @pytest.mark.timeout(7200)
 @pytest.mark.skipif(not MINUTES, reason="takes minutes: part of `make soak`")
-@pytest.mark.parametrize("guarantee", ["at-least-once", "exactly-once"])
-def test_memory_is_flat_while_the_backlog_grows(kafka, scorer, model, guarantee, tmp_path):
+def test_memory_is_flat_while_the_backlog_grows(scene, guarantee, client):
     """What cannot be taken stays in Kafka, not in the process: from its warm state on within 5 %."""
-    options = [
-        "--set",
-        f"model.path={model}",
-        "--set",
-        "model.engine=numpy",
-        "--set",
-        "batch.max_records=10",
-    ]  # each waits for its acknowledgements
-    scene = Scene(kafka, scorer, [*options, "--set", f"delivery.guarantee={guarantee}"], tmp_path)
-    try:
-        daemon = scene.start_ready()
-        with scene.flow(rate=5000):
-            time.sleep(_WARM_UP_S)
+    daemon = scene.start_ready("--set", "batch.max_records=10")  # each batch waits for its acknowledgements
+    with scene.flow(rate=5000):
+        time.sleep(_WARM_UP_S)
+        rate = taken_per_s(daemon)
+    warm, samples = resident_bytes(daemon), []
+    until = time.monotonic() + 60 * MINUTES
+    while time.monotonic() < until:
+        # Beside other tests it takes less at one time than at another: what is written follows.
+        with scene.flow(rate=int(_OVERLOAD * rate)):
             rate = taken_per_s(daemon)
-        warm, samples = resident_bytes(daemon), []
-        until = time.monotonic() + 60 * MINUTES
-        while time.monotonic() < until:
-            # Beside other tests it takes less at one time than at another: what is written follows.
-            with scene.flow(rate=int(_OVERLOAD * rate)):
-                rate = taken_per_s(daemon)
-                samples.append(resident_bytes(daemon))
-        lag = daemon.metric("detector_lag_records")
-    finally:
-        scene.close()
+            samples.append(resident_bytes(daemon))
+    lag = daemon.metric("detector_lag_records")
 
     print(
-        f"\n{guarantee}: {rate:.0f} records/s taken at the end, {_OVERLOAD} times as many written for {MINUTES:g} min, "
-        f"{lag:.0f} behind at the end; RSS {warm / 2**20:.1f} MiB warm, {min(samples) / 2**20:.1f} to "
-        f"{max(samples) / 2**20:.1f} MiB"
+        f"\n{client}, {guarantee}: {rate:.0f} records/s taken at the end, {_OVERLOAD} times as many written for "
+        f"{MINUTES:g} min, {lag:.0f} behind at the end; RSS {warm / 2**20:.1f} MiB warm, {min(samples) / 2**20:.1f} "
+        f"to {max(samples) / 2**20:.1f} MiB"
     )
     assert lag > rate  # there was a backlog all along
     assert all(abs(sample / warm - 1) <= 0.05 for sample in samples)
