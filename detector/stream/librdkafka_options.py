@@ -9,6 +9,7 @@ from detector.errors import UsageError
 from detector.settings import KafkaSettings
 from detector.stream.kafka_options import (
     ENVELOPE_BYTES,
+    FETCH_BYTES,
     LARGEST_RESPONSE_BYTES,
     LINGER_MS,
     METADATA_AGE_MS,
@@ -20,8 +21,7 @@ from detector.stream.tls import uses_tls
 
 _LARGEST_WRITE_BYTES = 1_000_000_000
 """What librdkafka permits as `message.max.bytes`."""
-_FETCH_BYTES = 8 * 1024 * 1024
-_AHEAD_KIB = 16 * 1024
+_AHEAD_KIB = 4 * 1024
 _STATISTICS_MS = 2_000
 """How often it tells what the brokers answered."""
 _TOPIC_GONE_MS = 1_000
@@ -47,7 +47,7 @@ def consumer_options(kafka: KafkaSettings) -> dict[str, Any]:
         "check.crcs": True,  # off by default; what was damaged on its way is not scored
         # What is read ahead of the batch in work: memory, whatever the backlog.
         "queued.max.messages.kbytes": _AHEAD_KIB,
-        "fetch.max.bytes": _FETCH_BYTES,
+        "fetch.max.bytes": FETCH_BYTES,
         # How long a partition rests when enough is read ahead; the default of a second leaves the batches waiting.
         "fetch.queue.backoff.ms": 5,
     }

@@ -10,6 +10,7 @@ from tests.helpers import RunningDetector
 
 MINUTES = float(os.environ.get("DETECTOR_SOAK_MEMORY_MINUTES", "0"))
 _WARM_UP_S = 30.0
+_READ_AHEAD = 100_000  # more records than either client reads ahead
 _MEASURE_S = 5.0
 _OVERLOAD = 3
 
@@ -31,6 +32,7 @@ def taken_per_s(daemon: RunningDetector) -> float:
 def test_memory_is_flat_while_the_backlog_grows(scene, guarantee, client):
     """What cannot be taken stays in Kafka, not in the process: from its warm state on within 5 %."""
     daemon = scene.start_ready("--set", "batch.max_records=10")  # each batch waits for its acknowledgements
+    scene.write(_READ_AHEAD)
     with scene.flow(rate=5000):
         time.sleep(_WARM_UP_S)
         rate = taken_per_s(daemon)
