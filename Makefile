@@ -62,12 +62,15 @@ prometheus:  ## Prometheus and its promtool for the tests of deploy/, likewise
 tests: install browser prometheus  ## every test, on a real Kafka, with branch coverage
 	$(BIN)/coverage erase
 	@# Each file is one worker's, the long ones first: what waits for a session to end must not be what is waited for.
-	$(BIN)/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=40 tests/faults tests/e2e tests
+	@# A folder of its own: in pytest's shared one, what a killed run of somebody's left behind can fail this one.
+	folder=$$(mktemp -d) && $(BIN)/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=40 \
+	  --basetemp="$$folder/pytest" tests/faults tests/e2e tests && rm -r "$$folder"
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 soak: install  ## the faults again, for an hour: 200 kills of the daemon for each guarantee, 20 of the broker
-	DETECTOR_SOAK_KILLS=400 DETECTOR_SOAK_BROKER_KILLS=20 DETECTOR_SOAK_MEMORY_MINUTES=10 $(BIN)/python -m pytest -n 4 tests/faults -rP
+	folder=$$(mktemp -d) && DETECTOR_SOAK_KILLS=400 DETECTOR_SOAK_BROKER_KILLS=20 DETECTOR_SOAK_MEMORY_MINUTES=10 \
+	  $(BIN)/python -m pytest -n 4 --basetemp="$$folder/pytest" tests/faults -rP --show-capture=stdout && rm -r "$$folder"
 
 audit:  ## known vulnerabilities of the pinned dependencies; says so when pip-audit or its sources cannot be had
 	@$(PYTHON) -m venv $(VENV)-audit

@@ -23,7 +23,7 @@ def check(settings: Settings, *, connect: bool) -> Iterator[Finding]:
     yield _client(settings)
     yield _model(settings)
     if connect:
-        for sight in inspect_kafka(settings.kafka):
+        for sight in inspect_kafka(settings.kafka, settings.delivery.guarantee):
             yield Finding(sight.subject, sight.detail, DetectorError(sight.problem) if sight.problem else None)
 
 

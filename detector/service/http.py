@@ -26,6 +26,8 @@ _MAX_REQUEST_BYTES = 64 * 1024
 """A scrape's request has a few hundred; what comes after this many is not read."""
 _MAX_CONNECTIONS = 32
 """At once, each on a thread; a new one beyond them ends the one that has been waited for longest."""
+_STOP_S = 0.1
+"""How long its end may take; half a second of a stop's two beyond the drain is too much."""
 
 
 class _Request(io.RawIOBase):
@@ -119,7 +121,7 @@ class HttpServer(AbstractContextManager["HttpServer"]):
                 f"cannot listen on {host}:{port}: {error.strerror}: set DETECTOR_HTTP__PORT to a free port, 0 picks one"
             ) from error
         self.port: int = self._server.server_port
-        self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(_STOP_S,), name="http", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

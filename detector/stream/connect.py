@@ -31,7 +31,7 @@ def open_stream(
 
     def connect() -> tuple[Source, Sink | TransactionalSink]:
         with explained(kafka.bootstrap_servers):
-            for lack in missing_rights(kafka):
+            for lack in missing_rights(kafka, guarantee):
                 raise StreamError(lack)
         with client.explained(kafka.bootstrap_servers):
             source = client.source(kafka, listener)

@@ -20,7 +20,7 @@ from detector.stream.interfaces import (
 
 _FIRST_WAIT_S = 1.0
 """How long delivery may take before reading is paused."""
-_NEXT_WAIT_S = 0.5
+_NEXT_WAIT_S = 0.2
 """Between two signs of life while it waits."""
 _RETRY_S = 0.5
 """Before refused records are sent again, and before an aborted batch is read again."""

@@ -4,13 +4,14 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaProducer
 from kafka import errors as kafka_errors
 
-from detector.settings import KafkaSettings
+from detector.settings import Guarantee, KafkaSettings
 from detector.stream.interfaces import StreamError
 from detector.stream.kafka_faults import explain
-from detector.stream.kafka_options import connection_options
+from detector.stream.kafka_options import connection_options, transaction_options
+from detector.stream.kafka_records import close
 from detector.stream.readiness import how_to_create, how_to_permit, unreachable
 
 _COORDINATOR_TIMEOUT_S = 15.0
@@ -27,8 +28,8 @@ class Sight(NamedTuple):
     """The problem is a right that this client lacks."""
 
 
-def inspect_kafka(kafka: KafkaSettings) -> Iterator[Sight]:
-    """Look at what the service needs: brokers and credentials, the topics, the rights on topics and group.
+def inspect_kafka(kafka: KafkaSettings, guarantee: Guarantee) -> Iterator[Sight]:
+    """Look at what the service needs: brokers and credentials, the topics, the rights on them.
 
     Raises:
         UsageError: the certificates of the settings cannot be used.
@@ -51,14 +52,14 @@ def inspect_kafka(kafka: KafkaSettings) -> Iterator[Sight]:
         return
     try:
         yield Sight("brokers", f"{kafka.bootstrap_servers}, {kafka.security_protocol}")
-        yield from _topics_and_group(admin, kafka)
+        yield from _resources(admin, kafka, guarantee)
     except kafka_errors.KafkaError as error:
         yield Sight("topics", explain(error), explain(error))
     finally:
         admin.close()
 
 
-def missing_rights(kafka: KafkaSettings) -> list[str]:
+def missing_rights(kafka: KafkaSettings, guarantee: Guarantee) -> list[str]:
     """What this client may not do although the service needs it, with the command that permits it.
 
     Raises:
@@ -66,12 +67,12 @@ def missing_rights(kafka: KafkaSettings) -> list[str]:
     """
     admin = KafkaAdminClient(**connection_options(kafka))
     try:
-        return [sight.problem for sight in _topics_and_group(admin, kafka) if sight.is_right]
+        return [sight.problem for sight in _resources(admin, kafka, guarantee) if sight.is_right]
     finally:
         admin.close()
 
 
-def _topics_and_group(admin: Any, kafka: KafkaSettings) -> Iterator[Sight]:
+def _resources(admin: Any, kafka: KafkaSettings, guarantee: Guarantee) -> Iterator[Sight]:
     needed = {
         kafka.events_topic: {"READ", "DESCRIBE"},
         kafka.alerts_topic: {"WRITE", "DESCRIBE"},
@@ -81,6 +82,8 @@ def _topics_and_group(admin: Any, kafka: KafkaSettings) -> Iterator[Sight]:
     for name, rights in needed.items():
         yield _topic(name, described[name], rights, kafka)
     yield _group(admin, kafka)
+    if guarantee == "exactly-once":
+        yield _transactions(kafka)
 
 
 def _topic(name: str, topic: dict[str, Any], rights: set[str], kafka: KafkaSettings) -> Sight:
@@ -126,6 +129,22 @@ def _describe_group(admin: Any, group_id: str) -> dict[str, Any]:
 
 def _is_starting(group: dict[str, Any]) -> bool:
     return "Coordinator" in str(group.get("error"))  # it loads, moved or is not available yet
+
+
+def _transactions(kafka: KafkaSettings) -> Sight:
+    """Whether a transactional producer may start: only its start tells.
+
+    With an instance's own id it would end what that one has under way; none has the bare prefix.
+    """
+    prefix, needed = f"{kafka.group_id}-", {"DESCRIBE", "WRITE"}
+    producer = KafkaProducer(**transaction_options(kafka, prefix))
+    try:
+        producer.init_transactions()
+    except kafka_errors.TransactionalIdAuthorizationFailedError:  # which of the two is lacking is not told
+        return _rights("transactional-id", prefix, "", needed, [], kafka)
+    finally:
+        close(producer, 0)
+    return _rights("transactional-id", prefix, "", needed, None, kafka)
 
 
 def _rights(

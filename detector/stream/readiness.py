@@ -53,7 +53,8 @@ def how_to_permit(kind: str, name: str, rights: Sequence[str], kafka: KafkaSetti
     """The command that grants missing rights."""
     principal = kafka.sasl_plain_username or "NAME"
     operations = " ".join(f"--operation {right.title()}" for right in rights)
+    pattern = " --resource-pattern-type prefixed" if kind == "transactional-id" else ""
     return (
         f"kafka-acls.sh --bootstrap-server {kafka.bootstrap_servers} --add --allow-principal User:{principal} "
-        f"{operations} --{kind} {name}"
+        f"{operations} --{kind} {name}{pattern}"
     )

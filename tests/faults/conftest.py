@@ -1,6 +1,7 @@
 """Which client library is hurt: kafka-python by `make test`, and librdkafka where it is marked; both by `make soak`."""
 
 import os
+from statistics import median
 from uuid import uuid4
 
 import pytest
@@ -28,6 +29,30 @@ def options(model, guarantee, client):
     """What every daemon of a test is started with."""
     options = ["--set", f"model.path={model}", "--set", "model.engine=numpy", "--set", "batch.max_records=200"]
     return [*options, "--set", f"delivery.guarantee={guarantee}", "--set", f"kafka.client={client}"]
+
+
+@pytest.fixture
+def conclude(client, guarantee):
+    """Ends a test with its books, printed and held to what was promised.
+
+    Nothing lost, nothing that should not be there, and with exactly-once nothing twice.
+    """
+
+    def conclude(scene: Scene, fault: str, *first_new_alerts_s: float) -> None:
+        ledger = scene.books()
+        low, high, middle = min(first_new_alerts_s), max(first_new_alerts_s), median(first_new_alerts_s)
+        times = f"{middle:.1f} s" if low == high else f"{low:.1f} to {high:.1f} s, median {middle:.1f}"
+        print(
+            f"\n{client}, {guarantee}: {fault}: {ledger.events} events, lost {ledger.lost}, "
+            f"duplicates {ledger.duplicates}; first new alert after {times}"
+        )
+        assert ledger.events > 0
+        assert ledger.alerts > 0
+        assert (ledger.lost, ledger.unexpected) == (0, 0)
+        if guarantee == "exactly-once":
+            assert ledger.duplicates == 0
+
+    return conclude
 
 
 @pytest.fixture

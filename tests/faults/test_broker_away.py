@@ -9,7 +9,7 @@ import pytest
 
 from detector.stream.kafka_options import TRANSACTION_TIMEOUT_MS
 from tests.faults.conftest import SOAK
-from tests.faults.scene import check, first_new_alert_s
+from tests.faults.scene import first_new_alert_s
 from tests.helpers import RunningDetector, wait_until
 
 KILLS = int(os.environ.get("DETECTOR_SOAK_BROKER_KILLS", "2"))
@@ -21,7 +21,7 @@ DELIVERY_TIMEOUT_S = 120.0
 
 @pytest.mark.both_clients("at-least-once")
 @pytest.mark.timeout(3600)
-def test_broker_killed_in_mid_batch(hurt_scene, hurt, guarantee, client):
+def test_broker_killed_in_mid_batch(hurt_scene, hurt, conclude, client):
     """SIGKILL of the broker under load, and its return on the same data."""
     back = []
     with hurt_scene.flow(rate=500):
@@ -32,14 +32,8 @@ def test_broker_killed_in_mid_batch(hurt_scene, hurt, guarantee, client):
             hurt.kill()
             hurt.start()
             back.append(first_new_alert_s(hurt_scene, time.monotonic()))
-    ledger = hurt_scene.books()
 
-    print(
-        f"\n{client}, {guarantee}: {KILLS} SIGKILLs of the broker, {ledger.events} events, lost {ledger.lost}, "
-        f"duplicates {ledger.duplicates}; first new alert {min(back):.1f} to {max(back):.1f} s after it is back, "
-        f"median {median(back):.1f}"
-    )
-    check(ledger, guarantee)
+    conclude(hurt_scene, f"{KILLS} SIGKILLs of the broker", *back)
     assert median(back) <= BACK_WITHIN_S[client]
 
 
@@ -60,29 +54,22 @@ def live_through_an_outage(hurt_scene, hurt, seconds) -> tuple[RunningDetector, 
 
 @pytest.mark.both_clients
 @pytest.mark.parametrize("guarantee", ["exactly-once"])
-def test_broker_away_beyond_the_transaction(hurt_scene, hurt, guarantee, client):
+def test_broker_away_beyond_the_transaction(hurt_scene, hurt, conclude):
     """Both clients have waits without an end for a transaction whose coordinator went away."""
     _, back_s = live_through_an_outage(hurt_scene, hurt, TRANSACTION_TIMEOUT_MS / 1000 + 2)
-    print(f"\n{client}: away beyond the transaction, first new alert {back_s:.1f} s after it is back")
-    check(hurt_scene.books(), guarantee)
+    conclude(hurt_scene, "the broker away beyond the transaction", back_s)
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not SOAK, reason="waits for two minutes: part of `make soak`")
-def test_broker_away_beyond_the_delivery_timeout(hurt_scene, hurt, guarantee, client):
+def test_broker_away_beyond_the_delivery_timeout(hurt_scene, hurt, conclude):
     """The client gives its records up after two minutes; the service does not."""
     daemon, back_s = live_through_an_outage(hurt_scene, hurt, DELIVERY_TIMEOUT_S + 10)
     assert " still " in daemon.log_file.read_text()  # once a minute, whatever was on its way when the broker went
-    ledger = hurt_scene.books()
-
-    print(
-        f"\n{client}, {guarantee}: broker away beyond the delivery timeout, lost {ledger.lost}, "
-        f"duplicates {ledger.duplicates}, first new alert {back_s:.1f} s after it is back"
-    )
-    check(ledger, guarantee)
+    conclude(hurt_scene, "the broker away beyond the delivery timeout", back_s)
 
 
-def test_stop_with_the_broker_down_ends_in_time(hurt_scene, hurt, guarantee):
+def test_stop_with_the_broker_down_ends_in_time(hurt_scene, hurt, conclude):
     """A node that is drained does not wait for a Kafka that is gone; what was in hand is read again by the next."""
     with hurt_scene.flow(rate=1000):
         daemon = hurt_scene.start_ready("--set", "shutdown.timeout_s=4")
@@ -93,8 +80,9 @@ def test_stop_with_the_broker_down_ends_in_time(hurt_scene, hurt, guarantee):
         assert daemon.stop(signal.SIGTERM) == 0
         took_s = time.monotonic() - started
         hurt.start()
+        back = time.monotonic()
         hurt_scene.start_ready()
-    ledger = hurt_scene.books()
+        back_s = first_new_alert_s(hurt_scene, back)
 
+    conclude(hurt_scene, f"stopped in {took_s:.1f} s with the broker down, and started", back_s)
     assert took_s <= 4 + 2
-    check(ledger, guarantee)

@@ -8,11 +8,11 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.protocol.admin.client_quotas import AlterClientQuotasRequest
 
-from tests.faults.scene import check
+from tests.faults.scene import first_new_alert_s
 from tests.helpers import wait_until
 
 
-def test_frozen_broker_is_seen_from_inside(hurt_scene, hurt, guarantee):
+def test_frozen_broker_is_seen_from_inside(hurt_scene, hurt, conclude):
     """It accepts connections and answers nothing: alive and not ready, one line when it starts, one when it ends."""
     hurt_scene.write(5_000)
     # So small that it is at work for seconds: whenever the broker stops, outputs are on their way or in hand.
@@ -26,16 +26,17 @@ def test_frozen_broker_is_seen_from_inside(hurt_scene, hurt, guarantee):
         assert daemon.metric("detector_paused") == 1
     finally:
         hurt.signal(signal.SIGCONT)
+    back_s = first_new_alert_s(hurt_scene, time.monotonic())
     wait_until(lambda: daemon.get("/readyz")[0] == 200, "ready again")
 
-    check(hurt_scene.books(), guarantee)
+    conclude(hurt_scene, "the broker frozen", back_s)
     log = daemon.log_file.read_text()
     assert log.count("delivery waits for acknowledgements; reading is paused") == log.count("delivery no longer waits")
 
 
 @pytest.mark.both_clients
 @pytest.mark.parametrize("guarantee", ["at-least-once"])
-def test_silent_broker_is_seen_without_work(hurt_scene, hurt, guarantee):
+def test_silent_broker_is_seen_without_work(hurt_scene, hurt, conclude):
     """Nothing is on its way, so nothing is waited for: still it must not say that all is well and the topic empty."""
     hurt_scene.write(10)
     daemon = hurt_scene.start_ready()
@@ -50,9 +51,10 @@ def test_silent_broker_is_seen_without_work(hurt_scene, hurt, guarantee):
     finally:
         hurt.signal(signal.SIGCONT)
     wait_until(lambda: daemon.get("/readyz")[0] == 200, "ready again")
-    hurt_scene.write(10)
+    before, back = hurt_scene.alerts(), time.monotonic()
+    hurt_scene.write(100)
 
-    check(hurt_scene.books(), guarantee)
+    conclude(hurt_scene, "the broker silent", first_new_alert_s(hurt_scene, back, before))
     log = daemon.log_file.read_text()
     assert log.count("the brokers do not answer") == log.count("the brokers answer again") == 1
 
@@ -79,12 +81,15 @@ def set_write_quota(admin, bytes_per_s) -> None:
 
 
 @pytest.mark.both_clients("at-least-once")
-def test_writes_over_the_quota_are_waited_for(hurt_scene, hurt, guarantee):
+def test_writes_over_the_quota_are_waited_for(hurt_scene, conclude):
     """The brokers slow this client down: it waits for them, says so, and loses nothing."""
     hurt_scene.write(2_000)
     with write_quota(hurt_scene.kafka, 20_000.0):
         daemon = hurt_scene.start_ready()
         daemon.wait_for_log("delivery waits for acknowledgements; reading is paused")
         assert daemon.get("/healthz")[0] == 200
-    check(hurt_scene.books(), guarantee)
+        before = hurt_scene.alerts()
+    back_s = first_new_alert_s(hurt_scene, time.monotonic(), before)
+
+    conclude(hurt_scene, "writes over the quota", back_s)
     assert daemon.metric("detector_delivery_failures_total") == 0

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from detector.local.topics import create_topics
-from tests.faults.scene import check, first_new_alert_s
+from tests.faults.scene import first_new_alert_s
 from tests.helpers import wait_until
 
 KILLS = int(os.environ.get("DETECTOR_SOAK_KILLS", "20"))
@@ -17,7 +17,7 @@ SESSION_TIMEOUT_S = 10.0
 
 @pytest.mark.both_clients
 @pytest.mark.timeout(3600)
-def test_killed_at_random_moments(scene, guarantee, client):
+def test_killed_at_random_moments(scene, conclude):
     """SIGKILL asks nobody: between any two lines of the loop, and in the middle of a commit."""
     moments = random.Random(0)  # noqa: S311 - moments, not secrets
     back = []
@@ -31,16 +31,13 @@ def test_killed_at_random_moments(scene, guarantee, client):
             daemon = scene.start("--set", "kafka.instance_id=one")
             daemon.wait_for_log("partitions assigned")
             back.append(time.monotonic() - killed)
-    ledger = scene.books()
+        back_s = first_new_alert_s(scene, killed)
 
-    check(ledger, guarantee)
-    print(
-        f"\n{client}, {guarantee}: {KILLS // 2} SIGKILLs, {ledger.events} events, lost {ledger.lost}, duplicates "
-        f"{ledger.duplicates}; assigned again after {min(back):.1f} to {max(back):.1f} s"
-    )
+    fault = f"{KILLS // 2} SIGKILLs, assigned again after {min(back):.1f} to {max(back):.1f} s, and after the last"
+    conclude(scene, fault, back_s)
 
 
-def test_another_takes_over_from_the_killed(scene, guarantee):
+def test_another_takes_over_from_the_killed(scene, conclude):
     """Without a fixed identity: after the session timeout the partitions are another instance's, alerts go on."""
     with scene.flow(rate=500):
         one, two = scene.start_ready(), scene.start_ready()
@@ -49,14 +46,12 @@ def test_another_takes_over_from_the_killed(scene, guarantee):
         killed = time.monotonic()
         wait_until(lambda: two.metric("detector_assigned_partitions") == 4, "the partitions of the killed one")
         taken_over_s = first_new_alert_s(scene, killed)
-    ledger = scene.books()
 
-    print(f"\n{guarantee}: first new alert {taken_over_s:.1f} s after the kill of one of two")
+    conclude(scene, "one of two killed", taken_over_s)
     assert taken_over_s <= SESSION_TIMEOUT_S + 15
-    check(ledger, guarantee)
 
 
-def test_stopped_beyond_the_session_timeout_and_resumed(scene, guarantee):
+def test_stopped_beyond_the_session_timeout_and_resumed(scene, conclude):
     """A zombie: it wakes up with a batch in hand whose partitions are another's by now."""
     with scene.flow(rate=500):
         one = scene.start_ready()
@@ -65,28 +60,27 @@ def test_stopped_beyond_the_session_timeout_and_resumed(scene, guarantee):
         wait_until(lambda: two.logged("partitions assigned") and two.metric("detector_assigned_partitions") == 4, "all")
         scene.write(1000)
         one.process.send_signal(signal.SIGCONT)
+        back_s = first_new_alert_s(scene, time.monotonic())
         wait_until(lambda: one.metric("detector_assigned_partitions") == 2, "its share after it came back")
-    ledger = scene.books()
 
-    print(f"\n{guarantee}: zombie, {ledger.events} events, lost {ledger.lost}, duplicates {ledger.duplicates}")
-    check(ledger, guarantee)
+    conclude(scene, "a zombie", back_s)
 
 
-def test_instances_join_and_leave_under_load(scene, guarantee):
+def test_instances_join_and_leave_under_load(scene, conclude):
     """A rolling restart of three, in the cooperative protocol."""
     with scene.flow(rate=1000):
         running = [scene.start_ready() for _ in range(3)]
         for daemon in running[:2]:
             assert daemon.stop(signal.SIGTERM) == 0
-        last = running[2]
+        left, last = time.monotonic(), running[2]
+        back_s = first_new_alert_s(scene, left)
         wait_until(lambda: last.metric("detector_assigned_partitions") == 4, "everything at the last one")
-    ledger = scene.books()
 
-    check(ledger, guarantee)
+    conclude(scene, "two of three left", back_s)
 
 
 @pytest.mark.parametrize("guarantee", ["at-least-once"], indirect=True)
-def test_more_partitions_are_read(scene, guarantee):
+def test_more_partitions_are_read(scene, conclude):
     """A topic that grows: the new partitions are found, from their first record on."""
     from kafka import KafkaAdminClient
     from kafka.admin import NewPartitions
@@ -95,14 +89,16 @@ def test_more_partitions_are_read(scene, guarantee):
     admin = KafkaAdminClient(bootstrap_servers=scene.kafka.bootstrap_servers)
     admin.create_partitions({scene.kafka.events_topic: NewPartitions(6)})
     admin.close()
+    grown = time.monotonic()
     scene.write(600)
+    back_s = first_new_alert_s(scene, grown, before=0)
     wait_until(lambda: daemon.metric("detector_assigned_partitions") == 6, "the new partitions", timeout_s=90)
 
-    check(scene.books(), guarantee)
+    conclude(scene, "two partitions more", back_s)
 
 
 @pytest.mark.parametrize("guarantee", ["at-least-once"], indirect=True)
-def test_retention_passes_the_committed_position(scene, guarantee):
+def test_retention_passes_the_committed_position(scene, guarantee, client):
     """What is gone is gone, but it is counted and said, and reading goes on at the policy's end."""
     from kafka import KafkaAdminClient, TopicPartition
 
@@ -116,13 +112,16 @@ def test_retention_passes_the_committed_position(scene, guarantee):
     admin.close()
     daemon = scene.start_ready()
     wait_until(lambda: daemon.metric("detector_offset_resets_total") > 0, "the reset")
+    before, back = scene.alerts(), time.monotonic()
     scene.write(100)
+    back_s = first_new_alert_s(scene, back, before)
 
+    print(f"\n{client}: retention passed the committed position: first new alert after {back_s:.1f} s")
     assert scene.books().lost == 0  # of what the topic still has
     assert "records before the new one were not read" in daemon.log_file.read_text()
 
 
-def test_deleted_alerts_topic_is_waited_for(scene, guarantee, kafka):
+def test_deleted_alerts_topic_is_waited_for(scene, conclude, kafka):
     """Somebody cleans up too much, and makes the topic again."""
     from kafka import KafkaAdminClient
 
@@ -133,5 +132,6 @@ def test_deleted_alerts_topic_is_waited_for(scene, guarantee, kafka):
     scene.write(300)
     daemon.wait_for_log("delivery waits for acknowledgements; reading is paused")
     create_topics(kafka, 4)
+    back_s = first_new_alert_s(scene, time.monotonic(), before=0)
 
-    check(scene.books(), guarantee)
+    conclude(scene, "the alerts topic deleted, and made again", back_s)

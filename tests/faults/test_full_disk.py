@@ -1,6 +1,7 @@
 """A broker whose disk is full: Kafka ends itself; the service waits for it, and loses nothing."""
 
 import subprocess
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,7 +11,7 @@ from detector.local.broker import EmbeddedBroker
 from detector.local.topics import create_topics
 from detector.settings import KafkaSettings
 from tests.faults.conftest import SOAK
-from tests.faults.scene import Scene, check
+from tests.faults.scene import Scene, first_new_alert_s
 from tests.helpers import wait_until
 
 DISK_MB = 48
@@ -40,7 +41,7 @@ def fill(folder: Path) -> Path:
 
 
 @pytest.mark.skipif(not SOAK, reason="takes a broker and a file system of its own: part of `make soak`")
-def test_full_disk_of_the_broker(disk, scorer, options, guarantee, client, tmp_path):
+def test_full_disk_of_the_broker(disk, scorer, options, conclude, tmp_path):
     """Kafka cannot write and ends; somebody makes room and starts it again."""
     data = disk / "kafka"
     broker = EmbeddedBroker(data_dir=data).start()
@@ -59,15 +60,8 @@ def test_full_disk_of_the_broker(disk, scorer, options, guarantee, client, tmp_p
             broker.stop()
             ballast.unlink()
             broker = EmbeddedBroker(port=port, data_dir=data).start()
-            before = scene.alerts()
-            wait_until(lambda: scene.alerts() > before, "alerts again")
-        ledger = scene.books()
+            back_s = first_new_alert_s(scene, time.monotonic())
+        conclude(scene, "the disk full", back_s)
     finally:
         scene.close()
         broker.stop()
-
-    print(
-        f"\n{client}, {guarantee}: full disk, {ledger.events} events, "
-        f"lost {ledger.lost}, duplicates {ledger.duplicates}"
-    )
-    check(ledger, guarantee)

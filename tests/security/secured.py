@@ -14,6 +14,7 @@ from kafka.admin import (
     ACL,
     ACLOperation,
     ACLPermissionType,
+    ACLResourcePatternType,
     ResourcePattern,
     ResourceType,
     UserScramCredentialUpsertion,
@@ -28,6 +29,9 @@ KEY_PASSWORD = "staple-of-the-key"  # noqa: S105
 USER = "detector"
 NOBODY = "nobody"
 """A user with the right password and no rights at all."""
+
+PREFIXED = {ResourceType.TRANSACTIONAL_ID}
+"""Kinds whose rights are given for every name that begins so."""
 
 Right = tuple[ResourceType, str, ACLOperation]
 
@@ -64,12 +68,23 @@ class SecuredBroker:
         try:
             admin.create_acls(
                 [
-                    ACL(principal, "*", operation, ACLPermissionType.ALLOW, ResourcePattern(resource, name))
+                    ACL(principal, "*", operation, ACLPermissionType.ALLOW, _pattern(resource, name))
                     for resource, name, operation in rights
                 ]
             )
         finally:
             admin.close()
+
+
+def _pattern(resource: ResourceType, name: str) -> ResourcePattern:
+    kind = ACLResourcePatternType.PREFIXED if resource in PREFIXED else ACLResourcePatternType.LITERAL
+    return ResourcePattern(resource, name, kind)
+
+
+def transaction_rights(kafka: KafkaSettings) -> list[Right]:
+    """What exactly-once delivery needs beside the least rights, and no more."""
+    kind, prefix = ResourceType.TRANSACTIONAL_ID, f"{kafka.group_id}-"
+    return [(kind, prefix, ACLOperation.WRITE), (kind, prefix, ACLOperation.DESCRIBE)]
 
 
 def least_rights(kafka: KafkaSettings) -> list[Right]:

@@ -23,10 +23,11 @@ from detector.stream.probe import brokers_behind
 from detector.stream.readiness import unreachable
 from tests.contract.test_stream import Heard, next_batch
 from tests.helpers import detector, event, kafka_options, running_detector, wait_until
-from tests.security.secured import KEY_PASSWORD, PASSWORD, SCRAM, USER, least_rights, secured_broker
+from tests.security.secured import KEY_PASSWORD, PASSWORD, SCRAM, USER, least_rights, secured_broker, transaction_rights
 
 WRONG = "never-the-right-one"
 SECRETS = [PASSWORD, KEY_PASSWORD, WRONG]
+EXACTLY_ONCE = ["--set", "delivery.guarantee=exactly-once"]
 SUSPICIOUS = event(userId=10**12)
 _numbers = itertools.count()
 
@@ -169,6 +170,29 @@ def test_login_works_with_exactly_the_rights_that_are_written_down(secured, topi
     assert_no_secret(shown.stdout + shown.stderr)
 
     works_end_to_end(topics, options(topics, model), tmp_path / "log", environment)
+
+
+@pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
+def test_exactly_once_works_with_exactly_the_rights_that_are_written_down(secured, topics, model, tmp_path, client):
+    """Transactions need a right of their own, under the names that the service gives them, with either client."""
+    secured.grant(f"User:{USER}", [*least_rights(topics), *transaction_rights(topics)])
+    environment = over(secured, "SASL", client=client)
+
+    arguments = [*options(topics, model), *EXACTLY_ONCE]
+    assert detector(*arguments, "check", "--connect", **environment).returncode == 0
+    works_end_to_end(topics, arguments, tmp_path / "log", environment)
+
+
+@pytest.mark.parametrize("lacking", ["DESCRIBE", "WRITE"])
+def test_missing_right_to_transactions_is_one_line_before_anything_is_read(secured, topics, model, lacking):
+    """Found out at the start, with the command that grants it;."""
+    kept = [right for right in transaction_rights(topics) if lacking == "WRITE" and right[2].name != lacking]
+    secured.grant(f"User:{USER}", [*least_rights(topics), *kept])
+
+    line = refusal([*options(topics, model), *EXACTLY_ONCE], over(secured, "SASL"))
+
+    assert line.startswith(f"transactional-id {topics.group_id}-: this client lacks the right to DESCRIBE, WRITE: ")
+    assert line.endswith(f"--transactional-id {topics.group_id}- --resource-pattern-type prefixed")
 
 
 def test_check_passes_with_exactly_the_rights_that_are_written_down(secured, topics, model):
