@@ -58,7 +58,7 @@ class Daemon:
     def __init__(self, settings: Settings, open_stream: OpenStream = open_stream) -> None:
         self._settings = settings
         self._open_stream = open_stream
-        self._stop = Stop()
+        self._stop = Stop(lambda: notify("STOPPING=1"))
         self._last_waiting_log = float("-inf")
         self.health = Health()
         self.metrics = Metrics(client=settings.kafka.client, severities=SEVERITIES, reject_reasons=REASONS)
@@ -116,7 +116,6 @@ class Daemon:
             _log.warning("stopped before the last batch was delivered; it is not committed and will be read again")
         finally:
             self.health.not_ready_because = "stopping"
-            notify("STOPPING=1")
             delivery.finish(self._closing_s())
             source.close(self._closing_s())
             sink.close(self._closing_s())

@@ -3,8 +3,10 @@
 import contextlib
 import io
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from socketserver import ThreadingMixIn
 from types import TracebackType
@@ -63,8 +65,6 @@ class _Handler(WSGIRequestHandler):
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-    block_on_close = False
     request_queue_size = (
         1024  # with the default of 5, a scrape amid a burst waits for the kernel to try again, 1 s or more
     )
@@ -73,6 +73,8 @@ class _Server(ThreadingMixIn, WSGIServer):
         self._connections: dict[socket.socket, bool] = {}
         """Open ones, oldest first, and whether their request is complete."""
         self._lock = threading.Lock()
+        # Kept, not started for each connection: that takes milliseconds, and a scrape amid a burst waits for them all.
+        self._workers = ThreadPoolExecutor(_MAX_CONNECTIONS, "http")
         super().__init__(*args)
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -80,18 +82,31 @@ class _Server(ThreadingMixIn, WSGIServer):
             if len(self._connections) >= _MAX_CONNECTIONS:
                 self._end_one()
             self._connections[request] = False
-        super().process_request(request, client_address)
+        self._workers.submit(self.process_request_thread, request, client_address)
 
     def arrived(self, request: socket.socket) -> None:
-        """A request is complete; from now on its connection is the last to be ended for others."""
+        """A request is complete; from now on its connection is the last to be ended for others.
+
+        Raises:
+            ConnectionAbortedError: it was ended; the half of a request looks whole then, and is not to be answered.
+        """
         with self._lock:
-            if request in self._connections:
-                self._connections[request] = True
+            if request not in self._connections:
+                raise ConnectionAbortedError("ended for another connection")
+            self._connections[request] = True
 
     def shutdown_request(self, request: Any) -> None:
         with self._lock:
             self._connections.pop(request, None)
         super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """End every connection, and with them the threads, which the process would wait for."""
+        super().server_close()
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            while self._connections:
+                self._end_one()
 
     def _end_one(self) -> None:
         # Slow or idle clients first: whoever holds connections open does not keep a scrape out.
@@ -103,7 +118,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the signature is the library's
         # Probes that only connect, and clients that go away, are everyday life, not a traceback on standard error.
-        _log.debug("http client went away", client=str(client_address), exc_info=True)
+        _log.debug("http client went away", client=str(client_address), error=repr(sys.exception()))
 
 
 class HttpServer(AbstractContextManager["HttpServer"]):

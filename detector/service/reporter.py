@@ -26,24 +26,29 @@ class _Outage:
         self._starts, self._lasts, self._ends = starts, lasts, ends
         self._since: float | None = None
         self._last_reminder = 0.0
+        self._details: dict[str, object] = {}
 
     def __bool__(self) -> bool:
         return self._since is not None
 
-    def begin(self) -> None:
-        self._since = self._last_reminder = time.monotonic()
-        _log.warning(self._starts)
+    def goes_on(self, **details: object) -> None:
+        """It is there, with these details; the line is written when it was not there before."""
+        self._details = details
+        if self._since is None:
+            self._since = self._last_reminder = time.monotonic()
+            _log.warning(self._starts, **details)
 
     def remind(self) -> None:
         now = time.monotonic()
         if self._since is not None and now - self._last_reminder >= _REMIND_S:
             self._last_reminder = now
-            _log.warning(self._lasts, waited_s=round(now - self._since))
+            _log.warning(self._lasts, waited_s=round(now - self._since), **self._details)
 
     def end(self) -> None:
-        now = time.monotonic()
-        _log.warning(self._ends, waited_s=round(now - (self._since or now), 1))
-        self._since = None
+        """It is over; without one nothing happens."""
+        if self._since is not None:
+            _log.warning(self._ends, waited_s=round(time.monotonic() - self._since, 1))
+            self._since = None
 
 
 class Reporter:
@@ -58,6 +63,16 @@ class Reporter:
             "delivery waits for acknowledgements; reading is paused",
             "delivery still waits; reading is paused",
             "delivery no longer waits; reading goes on",
+        )
+        self._refusals = _Outage(
+            "records were refused; sending them again",
+            "records are still refused; sending them again",
+            "records are no longer refused",
+        )
+        self._aborts = _Outage(
+            "transaction aborted; its batch is read again",
+            "transactions are still aborted; their batch is read again",
+            "transactions go through again",
         )
         self._silent_looks = 0
         self._silence = _Outage(
@@ -89,18 +104,19 @@ class Reporter:
 
     def delivery_waits(self) -> None:
         """See `DeliveryObserver.delivery_waits`."""
-        self._waiting.begin()
+        self._waiting.goes_on()
         self._metrics.paused.set(1)
         self._update_readiness()
 
     def still_waiting(self) -> None:
         """Say once a minute what still lasts."""
-        self._waiting.remind()
-        self._silence.remind()
+        for outage in (self._waiting, self._refusals, self._aborts, self._silence):
+            outage.remind()
 
     def delivery_resumed(self) -> None:
         """See `DeliveryObserver.delivery_resumed`."""
         self._waiting.end()
+        self._refusals.end()
         self._metrics.paused.set(0)
         self._update_readiness()
 
@@ -110,7 +126,7 @@ class Reporter:
         self._silent_looks = self._silent_looks + 1 if silent_s > _SILENT_S else 0
         silent = self._silent_looks > 1
         if silent != self.brokers_are_silent:
-            (self._silence.begin if silent else self._silence.end)()
+            (self._silence.goes_on if silent else self._silence.end)()
             self._update_readiness()
 
     @property
@@ -122,15 +138,16 @@ class Reporter:
         """See `DeliveryObserver.delivery_refused`."""
         for (topic, error), number in Counter((r.record.topic, r.error) for r in refusals).items():
             self._metrics.delivery_failures.labels(self._topics[topic]).inc(number)
-            _log.warning("records were refused; sending them again", topic=topic, records=number, error=error)
+            self._refusals.goes_on(topic=topic, records=number, error=error)
 
     def transaction_aborted(self, reason: str) -> None:
         """See `DeliveryObserver.transaction_aborted`."""
         self._metrics.commit_failures.inc()
-        _log.warning("transaction aborted; its batch is read again", reason=reason)
+        self._aborts.goes_on(reason=reason)
 
     def committed(self, seconds: float) -> None:
         """See `DeliveryObserver.committed`."""
+        self._aborts.end()
         self._metrics.commits.inc()
         self._metrics.stage_duration.observe(seconds, "commit")
 

@@ -12,9 +12,14 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop:
-    """Set by the first signal; waited on by whatever would otherwise sleep."""
+    """Set by the first signal; waited on by whatever would otherwise sleep.
 
-    def __init__(self) -> None:
+    Args:
+        on_request: called when it is asked for; safe in a signal handler.
+    """
+
+    def __init__(self, on_request: Callable[[], None] = lambda: None) -> None:
+        self._on_request = on_request
         self._event = threading.Event()
         self._requested_at = 0.0
 
@@ -25,6 +30,7 @@ class Stop:
         """Ask the service to stop."""
         self._requested_at = time.monotonic()
         self._event.set()
+        self._on_request()
 
     def seconds_since(self) -> float:
         """How long ago the stop was asked for; 0 when it was not."""

@@ -6,9 +6,11 @@ from typing import NamedTuple, Protocol
 
 from detector.errors import missing_extra
 from detector.settings import Guarantee, KafkaSettings
+from detector.stream.background import in_background
 from detector.stream.interfaces import Listener, Sink, Source, StreamError, TransactionalSink, UnavailableError
 from detector.stream.readiness import how_to_create, unreachable
 
+_PATIENCE_S = 1.0
 Wait = Callable[[str], None]
 """Called with the reason while something is missing; returns when it is time to look again, raises to give up."""
 
@@ -46,7 +48,7 @@ def open_stream(
                 raise
 
     while True:
-        while (reason := unreachable(kafka)) is not None:
+        while (reason := _unreachable(kafka, wait)) is not None:
             wait(f"no broker can be reached: {reason}")
         try:
             return connect()
@@ -55,6 +57,16 @@ def open_stream(
                 f"{kafka.bootstrap_servers} accepts connections but does not answer as Kafka ({error}): is it "
                 f"starting, or is DETECTOR_KAFKA__SECURITY_PROTOCOL={kafka.security_protocol} not what it speaks?"
             )
+
+
+def _unreachable(kafka: KafkaSettings, wait: Wait) -> str | None:
+    """See `readiness.unreachable`; each server may take ten seconds, and meanwhile somebody may ask for the stop."""
+    answer = in_background(lambda: unreachable(kafka))
+    while True:
+        try:
+            return answer.result(_PATIENCE_S)
+        except TimeoutError:
+            wait(f"no broker can be reached: no answer yet from {kafka.bootstrap_servers}")
 
 
 class _OpenedSource(Source, Protocol):

@@ -1,8 +1,10 @@
 """Events flowing in, daemons that are hurt, and the books at the end."""
 
+import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from detector.stream.kafka_python import KafkaPythonSink
 from tests.helpers import RunningDetector, event, kafka_options, running_detector, wait_until
 
 _ALERT_SHARE = 0.2
-_BAD = (b"{", None, b"[]")
+BAD_VALUES = (b"{", None, b"[]")
 _POOL = 1000
 _SLICE_S = 0.1
 _JOIN_S = 60.0
@@ -37,7 +39,7 @@ def event_pool(scorer: Scorer) -> list[bytes | None]:
         for number in range(_POOL)
     ]
     for number in range(0, _POOL, 100):
-        pool[number] = _BAD[number // 100 % len(_BAD)]
+        pool[number] = BAD_VALUES[number // 100 % len(BAD_VALUES)]
     return pool
 
 
@@ -51,7 +53,7 @@ class Scene:
         self._folder = folder
         self._started = 0
         self._stack = ExitStack()
-        self._alerts = 0
+        self._alerts: Counter[int] = Counter()
         self._reader = TopicReader(kafka, kafka.alerts_topic)
         self._stack.callback(self._reader.close)
         self._pool = event_pool(scorer)
@@ -92,11 +94,11 @@ class Scene:
 
     def _feed(self, rate: int, stopped: threading.Event) -> None:
         sink = KafkaPythonSink(self.kafka)
-        position = 0
+        position, started = 0, time.monotonic()
         while not stopped.wait(_SLICE_S):
-            number = int(rate * _SLICE_S)
-            values = [self._pool[(position + i) % _POOL] for i in range(number)]
-            position += number
+            due = int(rate * (time.monotonic() - started)) - position
+            values = [self._pool[(position + i) % _POOL] for i in range(min(due, rate))]
+            position += due  # after an outage a second's worth comes at once, the rest never
             records: Sequence[OutgoingRecord] = [
                 OutgoingRecord(self.kafka.events_topic, None, value, []) for value in values
             ]
@@ -107,10 +109,18 @@ class Scene:
                 records = [refusal.record for refusal in pending.refused()]
         sink.close(5)
 
-    def alerts(self) -> int:
-        """How many alerts a reader of committed records sees."""
-        self._alerts += len(self._reader.read())
-        return self._alerts
+    def alerts(self, partitions: Collection[int] | None = None) -> int:
+        """How many alerts a reader of committed records sees; of events in these partitions, or in all."""
+        self._alerts.update(json.loads(record.value)["source"]["partition"] for record in self._reader.read())
+        return sum(self._alerts.values() if partitions is None else (self._alerts[number] for number in partitions))
+
+    def behind(self) -> int:
+        """How many records the group has still to commit."""
+        progress = GroupProgress(self.kafka)
+        try:
+            return progress.behind()
+        finally:
+            progress.close()
 
     def wait_until_committed(self) -> dict[Partition, int]:
         """The group's positions, once they are at the end of the events topic; it fails when they stand still."""

@@ -45,7 +45,9 @@ def live_through_an_outage(hurt_scene, hurt, seconds) -> tuple[RunningDetector, 
         wait_until(lambda: hurt_scene.alerts() > before, "alerts before the outage")
         hurt.kill()
         wait_until(lambda: daemon.get("/readyz")[0] == 503, "not ready")
+        memory = daemon.resident_bytes()
         time.sleep(seconds)  # the outage's own length
+        assert daemon.resident_bytes() <= 1.05 * memory
         assert daemon.get("/healthz")[0] == 200
         assert daemon.get("/readyz")[0] == 503
         hurt.start()

@@ -35,7 +35,6 @@ def test_frozen_broker_is_seen_from_inside(hurt_scene, hurt, conclude):
 
 
 @pytest.mark.both_clients
-@pytest.mark.parametrize("guarantee", ["at-least-once"])
 def test_silent_broker_is_seen_without_work(hurt_scene, hurt, conclude):
     """Nothing is on its way, so nothing is waited for: still it must not say that all is well and the topic empty."""
     hurt_scene.write(10)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ from detector.events.csv_rows import read_rows
 from detector.local.demo import SAMPLE
 from detector.local.ledger import reconcile
 from detector.records import OutgoingRecord
+from detector.service import health
 from detector.service.daemon import Daemon
 from detector.settings import (
     BatchSettings,
@@ -23,7 +25,7 @@ from detector.settings import (
 )
 from detector.stream.memory import MemorySink, MemorySource, MemoryTopics, MemoryTransactions
 from tests.events.test_decode import BAD
-from tests.helpers import event
+from tests.helpers import event, wait_until
 
 KAFKA = KafkaSettings()
 
@@ -177,6 +179,71 @@ def test_missing_model_is_exit_3(tmp_path):
     with pytest.raises(ModelError) as caught:
         run_to_the_end(MemoryTopics(), settings(tmp_path / "none"))
     assert caught.value.exit_code == 3
+
+
+def test_liveness_tells_a_stuck_loop_from_an_idle_topic(model, monkeypatch):
+    """An empty topic for longer than a stuck loop is allowed is no reason to be restarted; a step without an end is."""
+    monkeypatch.setattr(health, "STUCK_AFTER_S", 0.5)
+    verdicts = {}
+
+    class Source(MemorySource):
+        began = time.monotonic()
+
+        def poll(self, *arguments):
+            if time.monotonic() - self.began > 1.5:
+                verdicts["idle"] = daemon.health.not_alive_because()
+                wait_until(daemon.health.not_alive_because, "the loop to be called stuck")
+                verdicts["stuck"] = daemon.health.not_alive_because()
+                daemon.stop()
+            return super().poll(*arguments)
+
+    topics = MemoryTopics()
+    daemon = Daemon(
+        settings(model),
+        lambda kafka, _guarantee, listener, _wait: (Source(topics, kafka.events_topic, listener), MemorySink(topics)),
+    )
+    daemon.run()
+
+    assert verdicts["idle"] is None
+    assert "no sign of life" in verdicts["stuck"]
+
+
+def test_positions_are_committed_behind_the_acknowledgements(model):
+    """The order that everything rests on: a position is never committed while an output of its batch is on its way."""
+    topics, happened = MemoryTopics(), []
+    fill(topics, [event(userId=10**12), b"{"])
+
+    class Pending:
+        def wait(self, timeout_s):
+            happened.append("acknowledged")
+            return True
+
+        def refused(self):
+            return []
+
+    class Sink(MemorySink):
+        def send(self, records):
+            happened.append(f"{len(records)} sent")
+            return Pending()
+
+    class Source(MemorySource):
+        def poll(self, *arguments):
+            batch = super().poll(*arguments)
+            if not batch.records:
+                daemon.stop()
+            return batch
+
+        def commit(self, next_offsets, on_done):
+            happened.append("committed")
+            super().commit(next_offsets, on_done)
+
+    daemon = Daemon(
+        settings(model),
+        lambda kafka, _guarantee, listener, _wait: (Source(topics, kafka.events_topic, listener), Sink(topics)),
+    )
+    daemon.run()
+
+    assert happened == ["2 sent", "acknowledged", "committed"]
 
 
 def test_exactly_once_settles_the_same_books(model, scorer):

@@ -159,7 +159,7 @@ HALF_A_REQUEST = b"GET /metrics HTTP/1.1\r\nHost: a\r\nX-Slow: "
 
 
 def http_threads():
-    return sum("process_request_thread" in thread.name for thread in threading.enumerate())
+    return sum(thread.name.startswith("http_") for thread in threading.enumerate())
 
 
 @pytest.mark.parametrize("sent", [b"", HALF_A_REQUEST], ids=["idle", "slow"])

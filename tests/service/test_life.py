@@ -1,9 +1,11 @@
 """systemd, the watchdog, and a reload under load."""
 
+import contextlib
 import json
 import signal
 import socket
 import threading
+import time
 
 import pytest
 import structlog
@@ -11,12 +13,13 @@ import structlog
 from detector.local.demo import SAMPLE
 from detector.local.topics import read_topic
 from detector.model.folder import CURRENT, make_current
+from detector.service import health as health_module
 from detector.service.health import Health
 from detector.service.watchdog import watch
 from detector.training.data import load_data
 from detector.training.recipes import SEED
 from detector.training.train import train
-from tests.faults.scene import Scene
+from tests.faults.scene import BAD_VALUES, Scene
 from tests.helpers import kafka_options, running_detector, wait_until
 
 
@@ -61,6 +64,20 @@ def test_signal_switches_debug_on_and_off(tmp_path, model):
             assert daemon.stop(signal.SIGTERM) == 0
 
 
+def test_stop_does_not_wait_for_brokers_that_do_not_answer(tmp_path, model):
+    """Each may take ten seconds to be given up at the start; nobody who stops the service waits for three of them."""
+    with contextlib.ExitStack() as servers:
+        silent = [servers.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        addresses = ",".join(f"127.0.0.1:{server.getsockname()[1]}" for server in silent)
+        options = ["--set", f"kafka.bootstrap_servers={addresses}"]
+        options += ["--set", f"model.path={model}", "--set", "model.engine=numpy"]
+        with running_detector(options, tmp_path / "log") as daemon:
+            daemon.wait_for_log("waiting")
+            started = time.monotonic()
+            assert daemon.stop(signal.SIGTERM) == 0
+            assert time.monotonic() - started < 5
+
+
 def _asked(daemon, path):
     line = daemon.logged("http request")
     return line if line and path in line["request"] else None
@@ -95,6 +112,25 @@ def test_stuck_loop_shows_where_it_is_stuck():
     assert any("stuck_in_this_function" in line for line in stack)
 
 
+def test_stuck_service_is_not_fed_to_the_watchdog(tmp_path, monkeypatch):
+    """The service manager hears of a loop that is alive, and of a stuck one no more, so that it restarts it."""
+    address = str(tmp_path / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", address)
+    monkeypatch.setenv("WATCHDOG_USEC", "200000")
+    monkeypatch.setattr(health_module, "STUCK_AFTER_S", 1.0)
+    health = Health()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, watch(health):
+        manager.bind(address)
+        manager.settimeout(10)
+        assert manager.recv(4096) == b"WATCHDOG=1"
+        wait_until(health.not_alive_because, "the loop to be called stuck")
+        manager.settimeout(0.5)
+        with pytest.raises(TimeoutError):  # behind those that were on their way; it is fed ten times a second
+            [manager.recv(4096) for _ in range(30)]
+        health.sign_of_life()
+        assert manager.recv(4096) == b"WATCHDOG=1"
+
+
 @pytest.mark.parametrize("guarantee", ["at-least-once", "exactly-once"])
 def test_reload_under_load(kafka, models, scorer, guarantee, tmp_path):
     """Every alert names the model that scored it, and says what that model says; nothing is lost by the change."""
@@ -122,6 +158,8 @@ def test_reload_under_load(kafka, models, scorer, guarantee, tmp_path):
     scene.close()
 
     assert all(scores.values())
+    alerted = set().union(*scores.values())
+    assert alerted == {place for place, value in events.items() if value not in BAD_VALUES}
     from detector.model.folder import load_model
     from detector.service.scoring import Scorer
 
