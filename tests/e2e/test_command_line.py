@@ -18,7 +18,7 @@ import pytest
 from detector.events.csv_rows import read_rows
 from detector.local.demo import SAMPLE
 from detector.local.ledger import reconcile
-from detector.local.topics import create_topics, read_topic
+from detector.local.topics import GroupProgress, create_topics, read_topic
 from detector.records import OutgoingRecord
 from detector.stream.kafka_python import KafkaPythonSink
 from tests.events.test_decode import BAD, GOOD_ONES
@@ -305,6 +305,25 @@ def test_exit_codes(tmp_path, model, kafka, options):
     done = detector(*options, "--set", "http.port=0", "--set", "dead_letter.max_consecutive=20", "run")
     assert done.returncode == 4
     assert "records in a row could not be read" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("guarantee", ["at-least-once", "exactly-once"])
+def test_wrong_topic_stops_with_nothing_committed_past_the_breach(options, kafka, guarantee):
+    """What was committed is in the dead-letter topic, and the rest of the topic waits for whoever mends the setting."""
+    sink = KafkaPythonSink(kafka)
+    records = [OutgoingRecord(kafka.events_topic, b"one partition", b"?", [])] * 100
+    assert sink.send(records).wait(20)
+    sink.close(5)
+
+    limits = ["--set", "dead_letter.max_consecutive=30", "--set", "batch.max_records=10"]
+    done = detector(*options, *limits, "--set", f"delivery.guarantee={guarantee}", "--set", "http.port=0", "run")
+
+    progress = GroupProgress(kafka)
+    committed = sum(progress.committed().values())
+    progress.close()
+    assert done.returncode == 4
+    assert len(read_topic(kafka, kafka.dead_letter_topic)) == committed
+    assert 0 < committed <= 30
 
 
 def test_check_has_a_line_for_each_thing(options, tmp_path, kafka):

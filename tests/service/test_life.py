@@ -12,7 +12,7 @@ import structlog
 
 from detector.local.demo import SAMPLE
 from detector.local.topics import read_topic
-from detector.model.folder import CURRENT, make_current
+from detector.model.folder import CURRENT, MANIFEST, make_current
 from detector.service import health as health_module
 from detector.service.health import Health
 from detector.service.watchdog import watch
@@ -133,21 +133,29 @@ def test_stuck_service_is_not_fed_to_the_watchdog(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("guarantee", ["at-least-once", "exactly-once"])
 def test_reload_under_load(kafka, models, scorer, guarantee, tmp_path):
-    """Every alert names the model that scored it, and says what that model says; nothing is lost by the change."""
+    """Every alert names the model that scored it, and says what that model says; a bad one between changes nothing."""
     folder = tmp_path / "models"
     folder.mkdir()
     versions = []
     for source in (models / CURRENT).resolve(), train(SEED, load_data(SAMPLE, seed=0), tmp_path / "other", seed=1).path:
         (folder / source.name).symlink_to(source)
         versions.append(folder / source.name)
+    half = folder / "half"  # what a copy looks like that was not finished
+    half.mkdir()
+    (half / MANIFEST).write_bytes((versions[0] / MANIFEST).read_bytes())
     make_current(versions[0])
     options = ["--set", f"model.path={folder / CURRENT}", "--set", "model.engine=numpy", "--set", "model.threshold=0"]
     scene = Scene(kafka, scorer, [*options, "--set", f"delivery.guarantee={guarantee}"], tmp_path)
     daemon = scene.start_ready()
+
+    def reloads(result):
+        return daemon.metric("detector_model_reloads_total", result=result)
+
     with scene.flow(rate=500):
         for number in range(1, 4):
-            make_current(versions[number % 2])
-            wait_until(lambda n=number: daemon.metric("detector_model_reloads_total", result="loaded") == n, "a reload")
+            for version, result in (half, "refused"), (versions[number % 2], "loaded"):
+                make_current(version)
+                wait_until(lambda n=number, r=result: reloads(r) == n, f"a model to be {result}")
     scene.wait_until_committed()
     events = {(r.partition, r.offset): r.value for r in read_topic(kafka, kafka.events_topic)}
     scores: dict[str, dict[tuple[int, int], float]] = {version.name: {} for version in versions}

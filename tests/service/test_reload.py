@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+import structlog
 
 from detector.local.demo import SAMPLE
 from detector.metrics import Metrics
@@ -72,7 +73,10 @@ def test_rolled_back_with_the_command_of_the_docs(keeper, folder):
     assert keeper.scorer.identity.version == before
 
 
-@pytest.mark.parametrize("damage", ["weights", "manifest", "golden", "folder"])
+REASONS = {"weights": "sha256", "manifest": MANIFEST, "golden": "golden batch", "folder": WEIGHTS}
+
+
+@pytest.mark.parametrize("damage", REASONS)
 def test_bad_model_is_refused_and_the_old_one_goes_on(keeper, folder, metrics, damage):
     """Counted once and logged with the reason; looked at again only when it changes."""
     before = keeper.scorer
@@ -89,9 +93,13 @@ def test_bad_model_is_refused_and_the_old_one_goes_on(keeper, folder, metrics, d
         (version / WEIGHTS).unlink()
     make_current(version)
 
-    assert not keeper.refresh()
-    assert not keeper.refresh()
+    with structlog.testing.capture_logs() as logged:
+        assert not keeper.refresh()
+        assert not keeper.refresh()
     assert keeper.scorer is before
+    (line,) = logged
+    assert line["event"] == "model refused; the one before goes on"
+    assert REASONS[damage] in line["reason"]
     assert metrics.value("detector_model_reloads_total", result="refused") == 1
 
 
