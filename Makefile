@@ -26,7 +26,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	$(if $(TORCH_INDEX),$(UV_INSTALL) --default-index $(TORCH_INDEX) torch)
+	@# Torch alone: its index has few versions of what it needs, and not those that are pinned.
+	$(if $(TORCH_INDEX),$(UV_INSTALL) --no-deps --default-index $(TORCH_INDEX) torch)
 	$(UV_INSTALL) $(if $(INDEX),--default-index $(INDEX)) --editable '.[all]'
 	@touch $@
 

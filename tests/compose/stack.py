@@ -47,14 +47,15 @@ class Stack:
 
     Args:
         files: the compose files, an override behind what it overrides.
+        variables: of the compose files.
     """
 
-    def __init__(self, *files: str) -> None:
+    def __init__(self, *files: str, **variables: str) -> None:
         self._files = [part for file in files for part in ("-f", file)]
         names = ("KAFKA_PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT", "GRAFANA_PORT")
         with _free_ports(len(names)) as ports:
             self.ports = dict(zip(names, ports, strict=True))
-        self._environment = os.environ | {name: str(port) for name, port in self.ports.items()}
+        self._environment = os.environ | variables | {name: str(port) for name, port in self.ports.items()}
         self.prometheus = Prometheus(f"http://127.0.0.1:{self.ports['PROMETHEUS_PORT']}")
         # The way that Grafana's panels go.
         grafana = f"http://127.0.0.1:{self.ports['GRAFANA_PORT']}"

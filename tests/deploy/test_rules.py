@@ -77,5 +77,9 @@ def test_every_recorded_series_is_used():
 
 
 def test_alertmanager_takes_its_configuration():
-    """Where amtool is there: routes, receivers and inhibitions are valid."""
-    _run("amtool", "check-config", DEPLOY / "alertmanager" / "alertmanager.yml")
+    """Where amtool is there: routes, receivers and inhibitions are valid, and no alert goes nowhere."""
+    configuration = DEPLOY / "alertmanager" / "alertmanager.yml"
+    _run("amtool", "check-config", configuration)
+    for severity in ("critical", "warning", "info"):
+        receiver = ("config", "routes", "test", f"--config.file={configuration}", "--verify.receivers=screen")
+        _run("amtool", *receiver, f"severity={severity}", "job=detector")
