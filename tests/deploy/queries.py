@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -18,6 +19,20 @@ RULES = sorted((DEPLOY / "prometheus" / "rules").glob("*.yml"))
 
 _NOT_NOW = 500
 """From here on a status is about the server and not about the question."""
+
+_LABELS = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
+"""Names that are no series."""
+
+_STRING_OR_SELECTOR = re.compile(
+    r"""
+    "[^"]*"                                         # goes first, so that nothing is looked for in a string
+    | (?<![\w:])(?!(?:and|or|unless|bool|offset)\b)
+      ([a-zA-Z_:][\w:]*(?![\w:]|\s*\()              # no function
+      (?:\{(?:"[^"]*"|[^"}])*\})?)                  # a brace in a string ends nothing
+    """,
+    re.VERBOSE,
+)
+_ALTERNATIVES = re.compile(r'=~"(\w+(?:\|\w+)+)"')
 
 RARE = {
     "annotation Model loaded": "only at the moment at which a model is loaded",
@@ -55,6 +70,20 @@ def rules(kind: str) -> list[dict[str, Any]]:
     """The rules that have `kind`: `alert` or `record`."""
     groups = [group for path in RULES for group in yaml.safe_load(path.read_text())["groups"]]
     return [rule for group in groups for rule in group["rules"] if kind in rule]
+
+
+def selectors(expression: str) -> set[str]:
+    """Every vector selector with its matchers; of `=~"a|b"` one each: a wrong name would hide behind a right one."""
+    open_ones = {found for found in _STRING_OR_SELECTOR.findall(_LABELS.sub("", expression)) if found}
+    done = set()
+    while open_ones:
+        selector = open_ones.pop()
+        if names := _ALTERNATIVES.search(selector):
+            before, after = selector[: names.start()], selector[names.end() :]
+            open_ones |= {f'{before}="{name}"{after}' for name in names[1].split("|")}
+        else:
+            done.add(selector)
+    return done
 
 
 class Prometheus:
