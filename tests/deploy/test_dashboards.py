@@ -48,6 +48,28 @@ def test_runbooks_that_panels_name_exist():
     assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
+def test_runbooks_that_panels_name_are_links():
+    """A path to be typed is none at 3 a.m.; the compose file puts the runbooks where the links lead."""
+    served = "./docs/runbooks:/usr/share/grafana/public/docs/runbooks:ro"
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    assert served in compose["services"]["grafana"]["volumes"]
+    for dashboard, panel in _panels():
+        named = re.findall(r"docs/runbooks/[\w.-]+\.md", panel["description"])
+        links = [link["url"] for link in panel["links"] if "runbooks" in link["url"]]
+        assert links == [f"/public/{name}" for name in named], f"{dashboard}: {panel['title']}"
+
+
+def test_every_variable_changes_something():
+    """A choice without an effect misleads; so does a panel of the chosen partitions that shows all."""
+    for path in DASHBOARDS:
+        dashboard = json.loads(path.read_text())
+        expressions = [query["expr"] for panel in dashboard["panels"] for query in panel.get("targets", ())]
+        for variable in dashboard["templating"]["list"]:
+            assert any(f"${variable['name']}" in expression for expression in expressions), (path.stem, variable)
+        of_partitions = [expression for expression in expressions if "detector_lag_records{" in expression]
+        assert all("$partition" in expression for expression in of_partitions), path.stem
+
+
 def test_datasource_is_the_provisioned_one():
     """No dashboard asks its reader to choose a data source."""
     (provisioned,) = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/prometheus.yml").read_text())[

@@ -104,9 +104,9 @@ _ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Garbage collections per second",
             "ops",
-            "Only those that the loop starts by itself, every 10 s, are expected: 0.1. More: its collector was"
-            " switched on.",
-            {"generation {{generation}}": rate("python_gc_collections_total", "generation")},
+            "Only those that the loop of an instance starts by itself, every 2 s, are expected: 0.5 in generation 2,"
+            " less where a batch takes longer. More, or another generation: its collector was switched on.",
+            {"{{instance}}, generation {{generation}}": rate("python_gc_collections_total", "instance, generation")},
         ),
         Panel(
             "Objects that a collection freed, per second",

@@ -1,5 +1,6 @@
 """Panels as Grafana's own objects, and where each of them stands."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from grafana_foundation_sdk.builders import common, prometheus, stat, timeseries
@@ -19,7 +20,14 @@ from deploy.grafana.source.panels import Page, Panel, gauge
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="prometheus")
 """The uid of provisioning/datasources/prometheus.yml."""
+_COPY = "/public/"
+"""Where the compose file's Grafana serves docs/runbooks: it stands before a path like those of `runbook_url`."""
 _WIDTH = 24
+
+_VARIABLES = {
+    "instance": "label_values(detector_build_info, instance)",
+    "partition": "label_values(detector_lag_records, partition)",
+}
 
 ANNOTATIONS = {
     "Model loaded": ("green", f"changes({gauge('detector_model_loaded_timestamp_seconds')}[$__rate_interval]) > 0"),
@@ -31,7 +39,7 @@ ANNOTATIONS = {
 
 
 def dashboard(page: Page, other: str) -> grafana.Dashboard:
-    """Grafana's dashboard of a page; each panel links to the dashboard with the uid `other`."""
+    """Grafana's dashboard of a page; each panel links to the dashboard with the uid `other`, and to its runbooks."""
     built = (
         grafana.Dashboard(page.title)
         .uid(page.uid)
@@ -42,8 +50,6 @@ def dashboard(page: Page, other: str) -> grafana.Dashboard:
         .timezone("browser")
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .readonly()
-        .with_variable(_variable("instance", "label_values(detector_build_info, instance)"))
-        .with_variable(_variable("partition", "label_values(detector_lag_records, partition)"))
         .link(
             grafana.DashboardLink("Detector dashboards")
             .type(DashboardLinkType.DASHBOARDS)
@@ -52,6 +58,10 @@ def dashboard(page: Page, other: str) -> grafana.Dashboard:
             .include_vars(True)
         )
     )
+    expressions = [query for panels in page.rows.values() for panel in panels for query in panel.queries.values()]
+    for name, query in _VARIABLES.items():
+        if any(f"${name}" in expression for expression in expressions):  # else a choice that changes nothing
+            built.with_variable(_variable(name, query))
     for name, (colour, expression) in ANNOTATIONS.items():
         built.annotation(
             grafana.AnnotationQuery().name(name).datasource(SOURCE).enable(True).icon_color(colour).expr(expression)
@@ -103,13 +113,20 @@ def _panel(panel: Panel, other: str) -> timeseries.Panel | stat.Panel:
         query = prometheus.Dataquery().expr(expression).legend_format(legend).ref_id(chr(ord("A") + number))
         built.with_target((query.range() if panel.kind == "lines" else query.instant()).datasource(SOURCE))
     link = grafana.DashboardLink("The other dashboard, same time and instances").type(DashboardLinkType.LINK)
+    runbooks = re.findall(r"docs/runbooks/([\w-]+)\.md", panel.wrong)
     return (
         built.title(panel.title)
         .description(panel.wrong)
         .unit(panel.unit)
         .datasource(SOURCE)
-        .links([link.url(f"/d/{other}?${{__url_time_range}}&${{instance:queryparam}}")])
+        .links([link.url(f"/d/{other}?${{__url_time_range}}&${{instance:queryparam}}"), *map(_runbook, runbooks)])
     )
+
+
+def _runbook(name: str) -> grafana.DashboardLink:
+    link = grafana.DashboardLink(f"Runbook: {name}").type(DashboardLinkType.LINK)
+    # In a tab of its own: in the same one Grafana would look for a page of its own at that path.
+    return link.url(f"{_COPY}docs/runbooks/{name}.md").target_blank(True)
 
 
 def _lines() -> timeseries.Panel:

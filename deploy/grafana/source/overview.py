@@ -18,7 +18,8 @@ _ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Alerts of Prometheus that fire",
             "none",
-            "Any but 0: open the Alerts page of Prometheus; each alert names its runbook in docs/runbooks.",
+            "Any but 0: open the Alerts page of Prometheus; each alert names its runbook; all of them:"
+            " docs/runbooks/README.md.",
             {"firing": 'count(ALERTS{alertname=~"Detector.*",alertstate="firing"}) or vector(0)'},
             "figure",
             4,
@@ -36,7 +37,7 @@ _ROWS: dict[str, tuple[Panel, ...]] = {
             "Lag, now",
             "short",
             "Thousands, and growing: docs/runbooks/detector-lag-growing.md.",
-            {"records": f"sum(max by (partition) ({gauge('detector_lag_records')}))"},
+            {"records": f"sum(max by (partition) ({gauge('detector_lag_records', _PARTITION)}))"},
             "figure",
             4,
         ),
@@ -81,8 +82,8 @@ _ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Time to catch up",
             "s",
-            "At the speed of the last 10 minutes; no line while the lag does not shrink. More than an hour:"
-            " docs/runbooks/detector-catch-up-too-long.md.",
+            "Of all instances and partitions, at the speed of the last 10 minutes; no line while the lag does not"
+            " shrink. More than an hour: docs/runbooks/detector-catch-up-too-long.md.",
             {"until the lag is gone": "job:detector_catch_up_seconds"},
         ),
         Panel(
@@ -95,7 +96,7 @@ _ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Share of dead letters",
             "percentunit",
-            "By default the service stops at half of the last 10,000 records:"
+            "Of all instances. By default an instance stops at half of its last 10,000 records:"
             " docs/runbooks/detector-dead-letters-near-limit.md.",
             {"dead letters of all records": "job:detector_dead_letter_share:ratio_rate10m"},
             width=12,
@@ -113,7 +114,7 @@ _ROWS: dict[str, tuple[Panel, ...]] = {
             "Share of suspicious events",
             "percentunit",
             "A step without a new model: other hosts, another workload, or an attack. With a new model: look at"
-            " its report, and roll it back if that does not explain it.",
+            " its report, and roll it back if that does not explain it. `10 minutes` is of all instances.",
             {
                 "now": f"{rate('detector_alerts_total')} / {rate('detector_records_scored_total')}",
                 "10 minutes": "job:detector_alert_share:ratio_rate10m",
@@ -124,7 +125,7 @@ _ROWS: dict[str, tuple[Panel, ...]] = {
             "s",
             "Rises with the lag: docs/runbooks/detector-lag-growing.md. Without lag:"
             " docs/runbooks/detector-event-to-alert-slow.md. Replayed events with old timestamps are late by"
-            " nature.",
+            " nature. `10 minutes` is of all instances.",
             {
                 "p50": quantile(0.5, "detector_event_to_alert_seconds"),
                 "p99": quantile(0.99, "detector_event_to_alert_seconds"),
@@ -136,8 +137,9 @@ _ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Precision and recall, live",
             "percentunit",
-            "From records that carry labels, over an hour; no line where none do. Precision falls: too many"
-            " false alarms, raise the threshold. Recall falls: suspicious events pass, train again with them.",
+            "Of all instances, from records that carry labels, over an hour; no line where none do. Precision falls:"
+            " too many false alarms, raise the threshold. Recall falls: suspicious events pass, train again with"
+            " them.",
             {"precision": "job:detector_precision:ratio_rate1h", "recall": "job:detector_recall:ratio_rate1h"},
         ),
         Panel(
@@ -151,7 +153,7 @@ _ROWS: dict[str, tuple[Panel, ...]] = {
             "Scores",
             "percentunit",
             "The mean drifts away from its past: docs/runbooks/detector-score-shifted.md. The p99 meets the"
-            " threshold: alerts follow.",
+            " threshold: alerts follow. `10 minutes` is of all instances.",
             {
                 "mean": mean("detector_score"),
                 "p50": quantile(0.5, "detector_score"),

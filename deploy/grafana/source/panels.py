@@ -15,7 +15,8 @@ class Panel:
     Args:
         title: what is shown.
         unit: Grafana's name of the unit.
-        wrong: what it looks like when something is wrong, and what to do then.
+        wrong: what it looks like when something is wrong, and what to do then; the panel links to each
+            docs/runbooks/….md that it names.
         queries: expressions by legend.
         kind: a line over time, or one figure.
         width: in columns of 24.
