@@ -60,6 +60,7 @@ def cold(stack: Stack) -> None:
     tell("cold: slowest scrape since the start", slowest, SCRAPE_S)
     hardened(stack)
     topics_as_documented(stack)
+    image_as_documented(stack)
     if not stack.prometheus.get("alertmanagers")["activeAlertmanagers"]:
         raise Failed("Prometheus knows no Alertmanager to send its alerts to")
 
@@ -74,6 +75,25 @@ def topics_as_documented(stack: Stack) -> None:
                 raise Failed(f"{topic} is made without {setting}: {line}")
 
 
+def image_as_documented(stack: Stack) -> None:
+    """What an image is to have, and what it is not."""
+    (image,) = json.loads(engine("image", "inspect", stack.containers("detector")[0]["Image"]))
+    config = image["Config"]
+    labels = {
+        f"org.opencontainers.image.{name}" for name in ("title", "description", "licenses", "version", "revision")
+    }
+    if not (
+        labels <= config["Labels"].keys() and config["Healthcheck"]["Test"] and config["Entrypoint"] == ["detector"]
+    ):
+        raise Failed(f"the image lacks labels, a health check or its entrypoint: {config}")
+    if found := stack.compose("exec", "-T", "detector", "sh", "-c", _SUPERFLUOUS).split():
+        raise Failed(f"the image has what it should not: {found}")
+
+
+_SUPERFLUOUS = (
+    "for tool in cc gcc g++ make; do command -v $tool; done;"
+    " find /opt /root /home -name '*.whl' -o -name .cache -o -type d -name tests 2>/dev/null; true"
+)
 _DAY_MS = 24 * 60 * 60 * 1000
 _TOPICS = {
     "process-events": [f"retention.ms={_DAY_MS}", f"retention.bytes={2**30}"],
@@ -192,7 +212,8 @@ def secured(stack: Stack) -> None:
 
 def beth_folder(folder: Path) -> str:
     """A folder such as BETH is unpacked to: the splits, and logs of DNS with columns of their own."""
-    shutil.copy(SAMPLE, folder / "labelled_training_data.csv")
+    for split in ("training", "validation", "testing"):
+        shutil.copy(SAMPLE, folder / f"labelled_{split}_data.csv")
     (folder / "labelled_2021may-ip-10-100-1-105-dns.csv").write_text("Timestamp,SourceIP,DestinationIP,DnsQuery\n")
     folder.chmod(0o755)  # it is read by a user of the container
     return str(folder)
