@@ -43,10 +43,8 @@ class Scorer:
         model = load_model(settings.path)
         manifest = model.manifest
         threshold = manifest.threshold if settings.threshold is None else settings.threshold
-        engine = model.engine(settings.engine)
-        model.engine("numpy")  # which every instance has: a model is good for all of a mixed fleet, or for none
         identity = AlertModel(manifest.name, manifest.version, manifest.weights_sha256)
-        return cls(identity, engine, settings.engine, threshold)
+        return cls(identity, model.engine(settings.engine), settings.engine, threshold)
 
     def score(self, values: Sequence[bytes | None]) -> Scored:
         """Decode and score a batch of record values; no input raises."""

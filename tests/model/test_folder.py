@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save
 
 from detector.errors import ModelError, UsageError
 from detector.model.describe import describe, verify
+from detector.model.engines import NumpyEngine
 from detector.model.folder import load_model, make_current, save_model, weights_content
 from detector.model.manifest import parse_manifest
 from tests.model.test_engines import network
@@ -289,3 +290,11 @@ def test_verify_and_describe(model, copy):
     assert [ok for ok, _ in verify(model)] == [True] * 5
     change_manifest(copy, threshold=2)
     assert [ok for ok, _ in verify(copy)] == [False]
+
+
+def test_model_that_one_engine_only_reproduces_is_refused(model, monkeypatch):
+    """A fleet may have torch here and numpy there: what scores differently on one of them is taken by none."""
+    monkeypatch.setattr(NumpyEngine, "score", lambda _self, features: np.zeros(len(features)))
+
+    with pytest.raises(ModelError, match="engine numpy gives the golden batch scores that are off"):
+        load_model(model).engine("torch")
