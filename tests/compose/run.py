@@ -7,7 +7,9 @@ import shutil
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +154,32 @@ def trained_anew(stack: Stack) -> None:
     wait("trained anew: another model", lambda: _versions(stack) - before, time.monotonic())
 
 
+def rolled_back(stack: Stack) -> None:
+    """By the commands of docs/operations.md: the model before it scores again, without a restart."""
+    (loaded,) = _versions(stack)
+    folders = stack.compose("run", "--rm", "--entrypoint", "ls", "train", "/models").split()
+    (before,) = set(folders) - {loaded, "current"}
+    started = time.monotonic()
+    stack.compose("run", "--rm", "--entrypoint", "ln", "train", "-sfn", before, "/models/current")
+    wait("rolled back: the model before", lambda: _versions(stack) == {before}, started)
+
+
+def looked_into(stack: Stack) -> None:
+    """The commands with which docs/ and the runbooks look at an instance say what they are to say."""
+    instance = f"http://{stack.compose('port', 'detector', '8000').strip()}"
+    with urllib.request.urlopen(f"{instance}/readyz", timeout=10) as answer:
+        if answer.status != HTTPStatus.OK:
+            raise Failed(f"{instance}/readyz: {answer.status}")
+    if f"{PROJECT}-detector-1" not in stack.compose("ps", "-a", "detector"):
+        raise Failed("ps does not show the instance")
+    stack.compose("kill", "-s", "USR1", "detector")
+    logs = "logs", "--no-log-prefix", "--tail", "50", "detector"
+    wait("looked into: the log at level debug", lambda: '"DEBUG"' in stack.compose(*logs), time.monotonic())
+    stack.compose("kill", "-s", "USR1", "detector")
+    if "Recreate" in stack.compose("up", "-d", "--no-build", "detector"):
+        raise Failed("an up of an instance that is up made it anew")
+
+
 def _versions(stack: Stack) -> set[str]:
     found = stack.prometheus.get("query", query="detector_model_info")["result"]
     return {series["metric"]["version"] for series in found}
@@ -234,7 +262,7 @@ def main() -> int:
         plain.compose("build", timeout_s=3600)
         tell("images built", time.monotonic() - started)
         for stack, step in (
-            *((plain, step) for step in (cold, again, trained_anew, scaled, down)),
+            *((plain, step) for step in (cold, again, trained_anew, rolled_back, looked_into, scaled, down)),
             *((tls, step) for step in (secured, down)),
         ):
             step(stack)
