@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+AOT_CACHE := $(VENV)/kafka.aot
 DOCKER ?= docker
 COMPOSE ?= $(DOCKER) compose
 TARGETS ?= slim detector train
@@ -60,7 +61,10 @@ prometheus:  ## Prometheus and its promtool for the tests of deploy/, likewise
 	    prometheus prometheus-alertmanager >/dev/null; } || \
 	  echo "no Prometheus here, and none can be installed: the tests that ask it will be skipped"
 
-tests: install browser prometheus  ## every test, on a real Kafka, with branch coverage
+$(AOT_CACHE): $(INSTALLED)
+	$(BIN)/python -m tests.aot_cache
+
+tests: install browser prometheus $(AOT_CACHE)  ## every test, on a real Kafka, with branch coverage
 	$(BIN)/coverage erase
 	@# Each file is one worker's, the long ones first: what waits for a session to end must not be what is waited for.
 	@# A folder of its own: in pytest's shared one, what a killed run of somebody's left behind can fail this one.
@@ -69,7 +73,7 @@ tests: install browser prometheus  ## every test, on a real Kafka, with branch c
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-soak: install  ## the faults again, for an hour: 200 kills of the daemon for each guarantee, 20 of the broker
+soak: install $(AOT_CACHE)  ## the faults again, for an hour: 200 kills of the daemon for each guarantee, 20 of the broker
 	folder=$$(mktemp -d) && DETECTOR_SOAK_KILLS=400 DETECTOR_SOAK_BROKER_KILLS=20 DETECTOR_SOAK_MEMORY_MINUTES=10 \
 	  $(BIN)/python -m pytest -n 4 --basetemp="$$folder/pytest" tests/faults -rP --show-capture=stdout && rm -r "$$folder"
 

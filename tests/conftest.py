@@ -14,11 +14,11 @@ from detector.local.topics import create_topics
 from detector.model.folder import CURRENT
 from detector.service.scoring import Scorer
 from detector.settings import KafkaSettings, ModelSettings
+from tests.aot_cache import java_options
 from tests.helpers import train_command
 
 PARTITIONS = 4
-# Brokers of tests live for seconds: the second compiler would only take the time that it never gives back (a third).
-os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+os.environ.setdefault("JAVA_TOOL_OPTIONS", java_options())
 _numbers = itertools.count()
 
 
