@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -40,7 +41,7 @@ from detector.training.published import identify
 from detector.training.recipes import DEFAULT, SEED
 from detector.training.threshold import choose_threshold
 from detector.training.train import train
-from tests.helpers import ROOT, train_command
+from tests.helpers import ROOT
 
 VALIDATION_ROWS = ROOT / "tests" / "data" / "kaggle_validation_head100.csv"
 HEADER = "processId,threadId,parentProcessId,userId,mountNamespace,argsNum,returnValue,sus_label"
@@ -199,9 +200,8 @@ def test_command_writes_a_version_and_makes_it_current(trained_by_command):
 
 def test_second_notebook_misses_its_target(tmp_path):
     """20 epochs of full batches are 20 steps: "did not achieve the target accuracy" is an exit code now."""
-    done = train_command(
-        SAMPLE, "--output", tmp_path, "--recipe", "seed", "--epochs", "20", "--target-accuracy", "0.6", "--seed", "1"
-    )
+    command = "--recipe", "seed", "--epochs", "20", "--target-accuracy", "0.6", "--seed", "1"
+    done = CliRunner().invoke(app, (str(SAMPLE), "--output", str(tmp_path), *command))
 
     assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith("epoch")] == ["10/20", "20/20"]
     accuracy = dict(re.findall(r"^(\w+) accuracy: (\S+)$", done.stdout, re.MULTILINE))
@@ -209,7 +209,7 @@ def test_second_notebook_misses_its_target(tmp_path):
     assert {name.lower() for name in accuracy} == {"training", "validation", "testing"}
     assert float(accuracy["Validation"]) == pytest.approx(manifest.metrics["validation"]["accuracy"], abs=1e-4)
     assert float(accuracy["Validation"]) < 0.6
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "missed the target: validation accuracy 0." in done.stdout
     assert not (tmp_path / CURRENT).exists()
 
@@ -271,8 +271,10 @@ def test_same_command_gives_the_same_bytes(trained_by_command, seeds):
 
 def test_ctrl_c_keeps_the_best_epoch_so_far(tmp_path):
     """An evening's training is not lost to an impatient minute."""
+    few = tmp_path / "few.csv"
+    few.write_text(rows(600, 200))
     process = subprocess.Popen(
-        [sys.executable, ROOT / "train.py", SAMPLE, "--output", tmp_path, "--recipe", "seed", "--epochs", "1000000"],
+        [sys.executable, ROOT / "train.py", few, "--output", tmp_path, "--recipe", "seed", "--epochs", "1000000"],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
@@ -402,9 +404,11 @@ def test_constant_feature_does_no_harm(tmp_path):
         ([SAMPLE, "--recipe", "seed", "--threshold", "precision>=1"], "no threshold satisfies it"),
     ],
 )
-def test_wrong_usage_is_exit_2(arguments, error):
+def test_wrong_usage_is_exit_2(arguments, error, monkeypatch, capsys):
     """Scripts can tell wrong usage from a missed target."""
-    done = train_command(*arguments)
+    monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
 
-    assert done.returncode == 2
-    assert error in done.stderr
+    assert ended.value.code == 2
+    assert error in capsys.readouterr().err
