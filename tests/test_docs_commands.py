@@ -53,7 +53,7 @@ _RIGHTS = "Kafka's own tool; the rights themselves are tested by tests/security/
 _MEASURES = "it measures for minutes; its figures are committed, and what it compares is held by tests/benchmarks"
 EXAMPLES = {
     r"for topic in .*; do": _OF_KAFKA,
-    r"kafka-(consumer-groups|console-consumer|configs|topics)\.sh .*": _OF_KAFKA,
+    r"kafka-(consumer-groups|console-consumer|configs|topics|transactions)\.sh .*": _OF_KAFKA,
     r'acl="kafka-acls\.sh .*"': _RIGHTS,
     r"\$acl --operation .*": _RIGHTS,
     r"ls models": "it changes nothing",

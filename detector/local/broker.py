@@ -148,6 +148,9 @@ class EmbeddedBroker:
             "share.coordinator.state.topic.replication.factor": "1",
             "share.coordinator.state.topic.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
+            # Behind a crash the controller keeps the broker waiting for as long as the one before could still live.
+            "broker.session.timeout.ms": "2000",
+            "broker.heartbeat.interval.ms": "500",
             # Room for the largest record that the detector reads (10 MiB) inside the alert that carries it.
             "message.max.bytes": str(12 * 1024 * 1024),
             **self._properties,

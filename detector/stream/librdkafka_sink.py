@@ -18,8 +18,9 @@ from detector.stream.librdkafka_options import producer_options, transaction_opt
 
 _LOOK_S = 0.1
 _STEP_S = TRANSACTION_TIMEOUT_MS / 1000
-"""For each step of a transaction; after this the brokers abort it by themselves. Without a bound the offsets of a
-transaction whose coordinator went away are waited for without an end."""
+"""For each step of a transaction; after this the brokers abort it by themselves."""
+_OFFSETS_S = 2.0
+"""For the offsets among them: a coordinator answers in milliseconds, or has been away."""
 
 
 class _Outputs:
@@ -131,8 +132,15 @@ class LibrdkafkaTransactions:
         try:
             producer.begin_transaction()
             _write_all(producer, records)
-            producer.send_offsets_to_transaction(positions, batch.membership, _STEP_S)
+            # A coordinator that goes away and comes back is sometimes waited for without an end, whatever the timeout:
+            # https://github.com/confluentinc/librdkafka/issues/5456
+            in_background(lambda: producer.send_offsets_to_transaction(positions, batch.membership, _STEP_S)).result(
+                _OFFSETS_S
+            )
             producer.commit_transaction(_STEP_S)
+        except TimeoutError as error:
+            self._producer = None  # not to be closed, that call is still in it; its successor's start fences it
+            raise TransactionAborted("the group's coordinator did not answer in time") from error
         except BaseException:
             self._abort(producer)
             raise

@@ -68,7 +68,7 @@ def hurt(tmp_path_factory):
     """A broker of the module's own."""
     opened = Hurt(tmp_path_factory.mktemp("hurt") / "kafka")
     yield opened
-    opened.broker.stop()
+    opened.stop()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import os
 import signal
 
 from detector.local.broker import EmbeddedBroker
+from tests.faults.operator import Operator
 from tests.helpers import java_processes
 
 
@@ -12,7 +13,8 @@ class Hurt:
 
     def __init__(self, folder) -> None:
         self._folder = folder
-        self.broker = EmbeddedBroker(data_dir=folder).start()
+        self.port = 0
+        self.start()
         self.port = int(self.broker.bootstrap_servers.rpartition(":")[2])
 
     def signal(self, number) -> None:
@@ -20,8 +22,14 @@ class Hurt:
         os.kill(java, number)
 
     def kill(self) -> None:
+        self._operator.stop()
         self.signal(signal.SIGKILL)
         self.broker.stop()
 
     def start(self) -> None:
         self.broker = EmbeddedBroker(port=self.port, data_dir=self._folder).start()
+        self._operator = Operator(self.broker.bootstrap_servers)
+
+    def stop(self) -> None:
+        self._operator.stop()
+        self.broker.stop()

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 import time
 
 import confluent_kafka
@@ -318,6 +319,40 @@ def test_fenced_producer_is_replaced(kafka, sink):
 
     assert [record.value for record in read_topic(named, named.alerts_topic)] == [b"2"]
     for opened in (first, second, source):
+        opened.close(5)
+
+
+class NotComingBack(confluent_kafka.Producer):
+    """The first call for a transaction's positions does not come back: librdkafka's issue 5456."""
+
+    end = threading.Event()
+    calls = 0
+
+    def send_offsets_to_transaction(self, *arguments):
+        NotComingBack.calls += 1
+        if NotComingBack.calls == 1:
+            self.end.wait(60)
+        else:
+            super().send_offsets_to_transaction(*arguments)
+
+
+def test_call_that_does_not_come_back_is_left_behind(kafka, sink, monkeypatch):
+    """The next transaction goes through, and what the first one wrote is never seen."""
+    monkeypatch.setattr("detector.stream.librdkafka_sink.Producer", NotComingBack)
+    fill(sink, kafka, 1)
+    source = LibrdkafkaSource(kafka, Heard())
+    batch = next_batch(source)
+    transactions = LibrdkafkaTransactions(kafka)
+    started = time.monotonic()
+
+    with pytest.raises(TransactionAborted, match="did not answer in time"):
+        wait_until(lambda: transactions.transact(batch, [alert(kafka, b"1")]).wait(10), "the end of the transaction")
+    assert time.monotonic() - started < 8
+    assert transactions.transact(batch, [alert(kafka, b"2")]).wait(30)
+
+    assert [record.value for record in read_topic(kafka, kafka.alerts_topic)] == [b"2"]
+    NotComingBack.end.set()
+    for opened in (transactions, source):
         opened.close(5)
 
 
