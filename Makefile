@@ -68,7 +68,7 @@ tests: install browser prometheus $(AOT_CACHE)  ## every test, on a real Kafka, 
 	$(BIN)/coverage erase
 	@# Each file is one worker's, the long ones first: what waits for a session to end must not be what is waited for.
 	@# A folder of its own: in pytest's shared one, what a killed run of somebody's left behind can fail this one.
-	folder=$$(mktemp -d) && $(BIN)/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=40 \
+	folder=$$(mktemp -d) && $(BIN)/coverage run -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations=40 \
 	  --basetemp="$$folder/pytest" tests/faults tests/e2e tests/training tests/local tests/security tests && rm -r "$$folder"
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
