@@ -20,19 +20,24 @@ _JAVA = "-XX:TieredStopAtLevel=1"
 
 def java_options() -> str:
     """What every broker of the tests is started with, for `JAVA_TOOL_OPTIONS`."""
-    return f"{_JAVA} -XX:AOTCache={CACHE} -Xlog:disable" if CACHE.exists() else _JAVA
+    # The variable is cut at spaces, and quotes do not reach the second Java that writes the file.
+    usable = CACHE.exists() and " " not in str(CACHE)
+    return f"{_JAVA} -XX:AOTCache={CACHE} -Xlog:disable" if usable else _JAVA
 
 
 def main() -> None:
-    """Write the file, in about 15 s."""
-    fresh = CACHE.with_suffix(".new")
+    """Write the file, in about 15 s; where Java does not, brokers start more slowly and nothing else."""
+    fresh = CACHE.with_suffix(f".{os.getpid()}")
     os.environ["JAVA_TOOL_OPTIONS"] = _JAVA
     with TemporaryDirectory() as folder:
         EmbeddedBroker(data_dir=Path(folder)).start().stop()  # formatted here, by a Java that writes nothing
         os.environ["JAVA_TOOL_OPTIONS"] = f"{_JAVA} -XX:AOTCacheOutput={fresh}"
         with EmbeddedBroker(data_dir=Path(folder)) as broker:
             create_topics(KafkaSettings(bootstrap_servers=broker.bootstrap_servers), 1)
-    fresh.replace(CACHE)
+    if fresh.exists():
+        fresh.replace(CACHE)
+    else:
+        sys.stderr.write(f"Java has not written {fresh}: the tests' brokers will start more slowly\n")
 
 
 if __name__ == "__main__":

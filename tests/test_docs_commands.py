@@ -20,24 +20,21 @@ RUN_BY = {
     r"make demo": f"{_COMMAND_LINE}::test_demo_accounts_for_every_event",
     r"make (test|install)": ".ci/run::make test",  # it installs first
     r"make prometheus": "Makefile::tests: install browser prometheus",
-    r"make docs": "tests/test_docs.py::test_reference_page_is_current",
-    r"make dashboards": "tests/deploy/test_dashboards.py::test_committed_json_is_what_the_source_gives",
-    r"make pictures": "tests/deploy/test_live.py::test_pictures_of_both_dashboards_can_be_drawn",
     r"python -m benchmarks\.plot .*": "tests/benchmarks/test_plot.py::test_sweep_is_drawn_with_the_command_of_the_docs",
     r"\.venv/bin/python train\.py \S+": f"{_COMMAND_LINE}::test_train_run_replay",
     r"(\.venv/bin/)?detector check --connect": f"{_COMMAND_LINE}::test_check_has_a_line_for_each_thing",
     r"\.venv/bin/detector (run|replay \S+ --rate 2000)": f"{_COMMAND_LINE}::test_train_run_replay",
-    r"\.venv/bin/detector broker --port 9092 --create-topics": "tests/local/test_broker.py::test_new_broker_passes",
+    r"\.venv/bin/detector broker --port 9092 --create-topics": "tests/local/test_broker.py::def serving",
     r"detector --set kafka\.group_id=blue run": f"{_COMMAND_LINE}::test_train_run_replay",
     r"detector config": f"{_COMMAND_LINE}::test_config_shows_values_and_origins",
     r"detector model (show|verify( PATH)?)": f"{_COMMAND_LINE}::test_model_show_and_verify",
-    r"detector replay FILE": "tests/local/test_replay.py::test_rows_become_events",
+    r"detector replay FILE": f"{_COMMAND_LINE}::test_train_run_replay",
     r"detector score FILE": f"{_COMMAND_LINE}::test_score_of_ndjson_skips_what_is_no_event_and_says_so",
     r"detector dead-letter (show|replay)( .*)?": "tests/dead_letters/test_commands.py::test_show_fix_replay",
     r"ln -sfn \S+ models/current": "tests/service/test_reload.py::test_rolled_back_with_the_command_of_the_docs",
     r"export DETECTOR_.*": "tests/test_docs_commands.py::test_variables_that_are_exported_are_settings",
-    r"make compose-test": "Makefile::-m tests.compose.run",
-    r"docker compose (build|-f docker-compose.yml -f docker-compose.tls.yml up)": f"{_COMPOSE}::def main",
+    r"docker compose build": f"{_COMPOSE}::def main",
+    r"docker compose -f docker-compose.yml -f docker-compose.tls.yml up": f"{_COMPOSE}::def secured",
     r"docker compose up": f"{_COMPOSE}::def cold",
     r"docker compose down": f"{_COMPOSE}::def again",
     r"docker compose (run --rm --entrypoint rm .*|up train|restart detector)": f"{_COMPOSE}::def trained_anew",
@@ -59,6 +56,9 @@ EXAMPLES = {
     r"ls models": "it changes nothing",
     r"make demo TORCH_INDEX=<url>": "the address is the user's",
     r"make bench|python -m benchmarks\.\w+( \w+)?": _MEASURES,
+    r"make (docs|dashboards)": "it writes what is committed; tests hold that to the source",
+    r"make pictures": "it needs a stack that runs; tests/deploy/test_live.py draws the same pictures",
+    r"make compose-test": "it needs a container engine",
     r"make soak": "it takes an hour; `make test` runs the same tests with fewer kills",
     r"make audit": "it asks sources on the internet",
     r"make image( TARGETS=slim)?": "it needs a container engine; `make compose-test` builds the same targets",
@@ -109,7 +109,8 @@ def test_tables_have_nothing_else():
 def test_detector_takes_the_command_as_it_is_written(command):
     """Verbs, options and their values are parsed by the command itself; a renamed option is found here."""
     verb, words = typer.main.get_command(app), shlex.split(command)[1:]
-    words = words[2:] if words[0] == "--set" else words
+    if words[0] in {option for parameter in verb.params for option in parameter.opts}:
+        words = words[2:]
     while isinstance(verb, TyperGroup):
         _, verb, words = verb.resolve_command(verb.context_class(verb), words)
 

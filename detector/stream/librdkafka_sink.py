@@ -19,8 +19,8 @@ from detector.stream.librdkafka_options import producer_options, transaction_opt
 _LOOK_S = 0.1
 _STEP_S = TRANSACTION_TIMEOUT_MS / 1000
 """For each step of a transaction; after this the brokers abort it by themselves."""
-_OFFSETS_S = 2.0
-"""For the offsets among them: a coordinator answers in milliseconds, or has been away."""
+_PATIENCE_S = 2.0
+"""With the group's coordinator, which answers in milliseconds or has been away; twice as long each time in a row."""
 
 
 class _Outputs:
@@ -95,6 +95,7 @@ class LibrdkafkaTransactions:
         self._options = transaction_options(kafka, transactional_id)
         self._producer: Producer | None = None
         self._running: Future[None] | None = None
+        self._patience_s = _PATIENCE_S
 
     def transact(self, batch: Batch, records: Sequence[OutgoingRecord]) -> PendingTransaction:
         """See `TransactionalSink.transact`."""
@@ -104,7 +105,7 @@ class LibrdkafkaTransactions:
     def close(self, timeout_s: float) -> None:
         """See `TransactionalSink.close`."""
         # A producer must not be closed under a transaction; one that takes longer ends with the process.
-        if self._producer is not None and (self._running is None or self._running.done()):
+        if (self._running is None or self._running.done()) and self._producer is not None:
             _abandon(self._producer, timeout_s)
 
     def connect(self) -> Producer:
@@ -134,16 +135,25 @@ class LibrdkafkaTransactions:
             _write_all(producer, records)
             # A coordinator that goes away and comes back is sometimes waited for without an end, whatever the timeout:
             # https://github.com/confluentinc/librdkafka/issues/5456
-            in_background(lambda: producer.send_offsets_to_transaction(positions, batch.membership, _STEP_S)).result(
-                _OFFSETS_S
-            )
+            adding = in_background(lambda: producer.send_offsets_to_transaction(positions, batch.membership, _STEP_S))
+            adding.result(self._patience_s)
             producer.commit_transaction(_STEP_S)
         except TimeoutError as error:
-            self._producer = None  # not to be closed, that call is still in it; its successor's start fences it
+            self._leave()
             raise TransactionAborted("the group's coordinator did not answer in time") from error
         except BaseException:
             self._abort(producer)
             raise
+        self._patience_s = _PATIENCE_S
+
+    def _leave(self) -> None:
+        """Go on without the producer, which a call that may never end is still in: it cannot be closed.
+
+        Its successor fences it, before anybody asks for the positions that the call may still add.
+        """
+        self._patience_s = min(2 * self._patience_s, _STEP_S)
+        self._producer = None
+        self.connect()
 
     def _abort(self, producer: Producer) -> None:
         """Abort, or give the producer up: the next one's start ends what this one left open."""

@@ -159,9 +159,12 @@ def rolled_back(stack: Stack) -> None:
     (loaded,) = _versions(stack)
     folders = stack.compose("run", "--rm", "--entrypoint", "ls", "train", "/models").split()
     (before,) = set(folders) - {loaded, "current"}
+    running = [container["State"]["StartedAt"] for container in stack.containers("detector")]
     started = time.monotonic()
     stack.compose("run", "--rm", "--entrypoint", "ln", "train", "-sfn", before, "/models/current")
     wait("rolled back: the model before", lambda: _versions(stack) == {before}, started)
+    if [container["State"]["StartedAt"] for container in stack.containers("detector")] != running:
+        raise Failed("an instance was started anew for another model")
 
 
 def looked_into(stack: Stack) -> None:
@@ -176,7 +179,9 @@ def looked_into(stack: Stack) -> None:
     logs = "logs", "--no-log-prefix", "--tail", "50", "detector"
     wait("looked into: the log at level debug", lambda: '"DEBUG"' in stack.compose(*logs), time.monotonic())
     stack.compose("kill", "-s", "USR1", "detector")
-    if "Recreate" in stack.compose("up", "-d", "--no-build", "detector"):
+    ids = stack.compose("ps", "-q", "detector")
+    stack.compose("up", "-d", "--no-build", "detector")
+    if stack.compose("ps", "-q", "detector") != ids:
         raise Failed("an up of an instance that is up made it anew")
 
 

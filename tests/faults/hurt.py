@@ -13,8 +13,8 @@ class Hurt:
 
     def __init__(self, folder) -> None:
         self._folder = folder
-        self.port = 0
-        self.start()
+        self._operator: Operator | None = None
+        self.broker = EmbeddedBroker(data_dir=folder).start()
         self.port = int(self.broker.bootstrap_servers.rpartition(":")[2])
 
     def signal(self, number) -> None:
@@ -22,14 +22,18 @@ class Hurt:
         os.kill(java, number)
 
     def kill(self) -> None:
-        self._operator.stop()
+        self._dismiss()
         self.signal(signal.SIGKILL)
         self.broker.stop()
 
     def start(self) -> None:
         self.broker = EmbeddedBroker(port=self.port, data_dir=self._folder).start()
-        self._operator = Operator(self.broker.bootstrap_servers)
+        self._operator = Operator(self.broker.bootstrap_servers, self.broker.log_file.read_text)
 
     def stop(self) -> None:
-        self._operator.stop()
+        self._dismiss()
         self.broker.stop()
+
+    def _dismiss(self) -> None:
+        if self._operator is not None:
+            self._operator.stop()

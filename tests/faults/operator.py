@@ -1,34 +1,46 @@
-"""Somebody who finishes what a broker has forgotten: https://issues.apache.org/jira/browse/KAFKA-20734.
+"""Somebody who writes what a broker forgot: https://issues.apache.org/jira/browse/KAFKA-20734.
 
 A Kafka 4 that comes back with a transaction that was decided, but not yet marked in its partitions, takes those that
 have no leader at that moment for deleted and calls the transaction complete. No mark is ever written then, and readers
-of committed records wait in front of it for ever. What was decided is known: this writes the marks of it.
+of committed records wait in front of it for ever. The broker's log names the partitions and what was decided: exactly
+those marks are written here, and no others; whatever else is left open fails the test.
 """
 
+import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from kafka import KafkaAdminClient, TopicPartition
-from kafka.admin import TransactionState
 from kafka.errors import KafkaError
 from kafka.protocol.producer.transaction import WriteTxnMarkersRequest
 
-from detector.stream.kafka_options import TRANSACTION_TIMEOUT_MS
+_EVERY_S = 1.0
+_DECIDED = re.compile(r"Sending txn markers for \w+\(([^,]+),\d+,(COMMIT|ABORT),\w+\([^)]*?producerId=(\d+)")
+_FORGOTTEN = re.compile(r"Couldn't find leader endpoint for partitions \w+\(([^)]*)\) .* markers for ([^,\s]+)")
 
-_DECIDED = {TransactionState.COMPLETE_COMMIT: True, TransactionState.COMPLETE_ABORT: False}
-_EVERY_S = 2.0
+
+class Forgotten(NamedTuple):
+    """A mark that the broker says it will not write."""
+
+    partition: TopicPartition
+    producer_id: int
+    is_commit: bool
 
 
 class Operator:
-    """Looks after one broker, from its start to its end.
+    """Looks after one broker that was killed, from its return to its end.
 
     Args:
         bootstrap_servers: of the broker, which serves by now.
+        log: what it has said since its return.
     """
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    def __init__(self, bootstrap_servers: str, log: Callable[[], str]) -> None:
         self._bootstrap_servers = bootstrap_servers
+        self._log = log
+        self._returned_ms = time.time() * 1000
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look_after, daemon=True)
         self._thread.start()
@@ -39,51 +51,47 @@ class Operator:
         self._thread.join()
 
     def _look_after(self) -> None:
-        admin = None
+        written: set[Forgotten] = set()
         while not self._ended.wait(_EVERY_S):
-            try:
-                admin = admin or KafkaAdminClient(bootstrap_servers=self._bootstrap_servers, request_timeout_ms=5000)
-                for partition in _finish(admin):
-                    print(f"{partition}: a mark that Kafka forgot (KAFKA-20734) is written")
-            except KafkaError:
-                continue  # frozen by a test: later
-        if admin is not None:
+            for mark in set(forgotten(self._log())) - written:
+                try:
+                    if self._write(mark):
+                        written.add(mark)
+                        print(f"\n{mark.partition}: the mark that Kafka forgot (KAFKA-20734) is written")
+                except KafkaError:
+                    break  # frozen by a test, or without a leader still: later
+
+    def _write(self, mark: Forgotten) -> bool:
+        admin = KafkaAdminClient(bootstrap_servers=self._bootstrap_servers, request_timeout_ms=5000)
+        try:
+            (state,) = admin.describe_producers([mark.partition]).values()
+            for producer in state.active_producers:
+                if producer.producer_id == mark.producer_id and producer.current_transaction_start_offset >= 0:
+                    # Where it goes on writing, its next mark ends this transaction too.
+                    return producer.last_timestamp < self._returned_ms and _write_mark(admin, mark, producer)
+            return True  # it had written nothing there
+        finally:
             admin.close()
 
 
-def _finish(admin: KafkaAdminClient) -> Iterator[TopicPartition]:
-    """Write the marks that are missing; the partitions of them."""
-    partitions = [
-        TopicPartition(topic["name"], partition["partition_index"])
-        for topic in admin.describe_topics()
-        for partition in topic["partitions"]
-    ]
-    # Older than any transaction may get: what is open since then is no longer worked on by anybody.
-    before_ms = time.time() * 1000 - TRANSACTION_TIMEOUT_MS - 1000
-    left_open = [
-        (partition, producer)
-        for partition, state in admin.describe_producers(partitions).items()
-        for producer in state.active_producers
-        if producer.current_transaction_start_offset >= 0 and producer.last_timestamp < before_ms
-    ]
-    if not left_open:
-        return
-    states = {one.producer_id: one.state for found in admin.list_transactions().values() for one in found}
-    for partition, producer in left_open:
-        is_commit = _DECIDED.get(states.get(producer.producer_id))
-        if is_commit is not None and _write_mark(admin, partition, producer, is_commit=is_commit):
-            yield partition
+def forgotten(log: str) -> Iterator[Forgotten]:
+    """What a broker's log says that it will not mark."""
+    decided = {name: (int(producer), verdict == "COMMIT") for name, verdict, producer in _DECIDED.findall(log)}
+    for partitions, name in _FORGOTTEN.findall(log):
+        for partition in partitions.split(", "):
+            topic, _, number = partition.rpartition("-")
+            yield Forgotten(TopicPartition(topic, int(number)), *decided[name])
 
 
-def _write_mark(admin, partition, producer, *, is_commit) -> bool:
-    mark = WriteTxnMarkersRequest.WritableTxnMarker
-    topic = mark.WritableTxnMarkerTopic(name=partition.topic, partition_indexes=[partition.partition])
+def _write_mark(admin, mark, producer) -> bool:
+    to_write = WriteTxnMarkersRequest.WritableTxnMarker
+    topic = to_write.WritableTxnMarkerTopic(name=mark.partition.topic, partition_indexes=[mark.partition.partition])
     request = WriteTxnMarkersRequest(
         markers=[
-            mark(
+            to_write(
                 producer_id=producer.producer_id,
                 producer_epoch=producer.producer_epoch,
-                transaction_result=is_commit,
+                transaction_result=mark.is_commit,
                 topics=[topic],
                 coordinator_epoch=producer.coordinator_epoch,
             )
@@ -91,4 +99,4 @@ def _write_mark(admin, partition, producer, *, is_commit) -> bool:
     )
     response = admin._manager.run(admin._manager.send, request)
     (answer,) = response.markers[0].topics[0].partitions
-    return answer.error_code == 0  # or its leader is on the move: later
+    return answer.error_code == 0

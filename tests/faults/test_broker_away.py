@@ -19,7 +19,7 @@ BACK_WITHIN_S = {"kafka-python": 5.0 if SOAK else 15.0, "librdkafka": 15.0}
 DELIVERY_TIMEOUT_S = 120.0
 
 
-@pytest.mark.both_clients("at-least-once")
+@pytest.mark.both_clients
 @pytest.mark.timeout(3600)
 def test_broker_killed_in_mid_batch(hurt_scene, hurt, conclude, client):
     """SIGKILL of the broker under load, and its return on the same data."""

@@ -20,13 +20,16 @@ from tests.helpers import detector, java_processes, wait_until
 @pytest.fixture
 def serving(tmp_path):
     """`detector broker` in a process of its own, and its address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    command = sys.executable, "-m", "detector", "broker", "--port", port, "--create-topics"
     process = subprocess.Popen(
-        [sys.executable, "-m", "detector", "broker", "--data-dir", str(tmp_path / "data"), "--create-topics"],
+        [*command, "--data-dir", str(tmp_path / "data")],
         stdout=subprocess.PIPE,
         text=True,
     )
     word, _, address = process.stdout.readline().strip().partition(" ")
-    assert word == "ready"
+    assert (word, address) == ("ready", f"127.0.0.1:{port}")
     yield process, address, tmp_path / "data"
     process.kill()
     process.wait()
