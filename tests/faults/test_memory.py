@@ -8,7 +8,9 @@ import pytest
 from tests.helpers import RunningDetector
 
 MINUTES = float(os.environ.get("DETECTOR_SOAK_MEMORY_MINUTES", "0"))
-_WARM_UP_S = 30.0
+_WARM_UP_S = (
+    120.0  # alone it is warm within ten seconds; beside other tests, on a slow machine, it was not within thirty
+)
 _READ_AHEAD = 100_000  # more records than either client reads ahead
 _MEASURE_S = 5.0
 _OVERLOAD = 3.5  # of what was taken in the five seconds before: at least three times on the whole
