@@ -78,7 +78,7 @@ def forgotten(log: str) -> Iterator[Forgotten]:
     """What a broker's log says that it will not mark."""
     decided = {name: (int(producer), verdict == "COMMIT") for name, verdict, producer in _DECIDED.findall(log)}
     for partitions, name in _FORGOTTEN.findall(log):
-        for partition in partitions.split(", "):
+        for partition in partitions.split(", ") if name in decided else ():
             topic, _, number = partition.rpartition("-")
             yield Forgotten(TopicPartition(topic, int(number)), *decided[name])
 
