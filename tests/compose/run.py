@@ -156,6 +156,7 @@ def trained_anew(stack: Stack) -> None:
 
 def rolled_back(stack: Stack) -> None:
     """By the commands of docs/operations.md: the model before it scores again, without a restart."""
+    wait("rolled back: one model before it", lambda: len(_versions(stack)) == 1, time.monotonic())
     (loaded,) = _versions(stack)
     folders = stack.compose("run", "--rm", "--entrypoint", "ls", "train", "/models").split()
     (before,) = set(folders) - {loaded, "current"}
