@@ -60,6 +60,7 @@ class Daemon:
         self._open_stream = open_stream
         self._stop = Stop(lambda: notify("STOPPING=1"))
         self._last_waiting_log = float("-inf")
+        self._next_gc = time.monotonic()
         self.health = Health()
         self.metrics = Metrics(client=settings.kafka.client, severities=SEVERITIES, reject_reasons=REASONS)
         self._reporter = Reporter(settings.kafka, self.metrics, self.health)
@@ -124,7 +125,7 @@ class Daemon:
     def _loop(self, model: ModelKeeper, source: Source, delivery: Delivery) -> None:
         step = BatchStep(self._settings.kafka, model.scorer, DeadLetterLimits(self._settings.dead_letter))
         limits = self._settings.batch
-        next_look = next_gc = time.monotonic()
+        next_look = time.monotonic()
         while not self._stop:
             if model.refresh():
                 step.use(model.scorer)
@@ -135,9 +136,6 @@ class Daemon:
                 self._reporter.lag(source.lag())
                 self._reporter.silence(source.silent_s())
                 next_look = now + _LOOK_EVERY_S
-            if now >= next_gc:
-                gc.collect()
-                next_gc = now + _GC_EVERY_S
 
     def _finish(self, batch: Batch, step: BatchStep, delivery: Delivery) -> None:
         """The commit order: outputs safe, then counted, then the positions committed."""
@@ -156,8 +154,12 @@ class Daemon:
             self.metrics.last_progress.set_to_current_time()
 
     def _alive(self) -> None:
+        """Also called while a delivery waits, for hours when the brokers are away."""
         self.health.sign_of_life()
         self._reporter.still_waiting()
+        if time.monotonic() >= self._next_gc:
+            gc.collect()
+            self._next_gc = time.monotonic() + _GC_EVERY_S
 
     def _give_up(self) -> bool:
         return self._drain_left_s() <= 0

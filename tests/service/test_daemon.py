@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+import weakref
 
 import pytest
 
@@ -244,6 +245,49 @@ def test_positions_are_committed_behind_the_acknowledgements(model):
     daemon.run()
 
     assert happened == ["2 sent", "acknowledged", "committed"]
+
+
+def test_garbage_is_collected_while_a_delivery_waits(model):
+    """For hours, when the brokers are away, and each attempt to reach them leaves cycles behind."""
+    topics, seen = MemoryTopics(), {}
+    fill(topics, [b"{"])
+
+    class Cycle:
+        def __init__(self):
+            self.itself = self
+
+    class Pending:
+        until = time.monotonic() + 30
+
+        def __init__(self):
+            self.cycle = weakref.ref(Cycle())
+
+        def wait(self, timeout_s):
+            time.sleep(timeout_s)  # as long as a broker that is away takes
+            seen["collected"] = self.cycle() is None
+            return seen["collected"] or time.monotonic() > self.until
+
+        def refused(self):
+            return []
+
+    class Sink(MemorySink):
+        def send(self, records):
+            return Pending()
+
+    class Source(MemorySource):
+        def poll(self, *arguments):
+            batch = super().poll(*arguments)
+            if not batch.records:
+                daemon.stop()
+            return batch
+
+    daemon = Daemon(
+        settings(model),
+        lambda kafka, _guarantee, listener, _wait: (Source(topics, kafka.events_topic, listener), Sink(topics)),
+    )
+    daemon.run()
+
+    assert seen["collected"]
 
 
 def test_exactly_once_settles_the_same_books(model, scorer):
