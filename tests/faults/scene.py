@@ -75,9 +75,13 @@ class Scene:
         """Write so many events and wait until they are safe."""
         sink = KafkaPythonSink(self.kafka)
         values = [self._pool[i % _POOL] for i in range(number)]
-        pending = sink.send([OutgoingRecord(self.kafka.events_topic, None, value, []) for value in values])
-        wait_until(lambda: pending.wait(1), "the acknowledgement of the events")
-        assert pending.refused() == []
+        records: Sequence[OutgoingRecord] = [
+            OutgoingRecord(self.kafka.events_topic, None, value, []) for value in values
+        ]
+        while records:  # a broker that has just come back may refuse some
+            pending = sink.send(records)
+            wait_until(lambda sent=pending: sent.wait(1), "the acknowledgement of the events")
+            records = [refusal.record for refusal in pending.refused()]
         sink.close(5)
 
     @contextmanager
