@@ -30,10 +30,14 @@ def mend_group(consumer: KafkaConsumer) -> None:
 
     A member that is thrown out while it joins (a process that slept) joins anew, and goes on from the positions that it
     had, as if it had never been away. Here it loses its partitions first, and the source hears of it.
+
+    A member that lost its partitions claims them all the same when it joins anew, beside those who own them by now. Of
+    two who claim one partition, it depends on their order which one's claim counts; a leader that takes the wrong one's
+    gives a partition away while its owner still reads and commits it. Here a member claims what it owns.
     """
     coordinator = consumer._coordinator  # noqa: SLF001 - there is no public way to any of this
     join_group, reset_generation = coordinator.join_group_async, coordinator.reset_generation
-    wants_to_join = coordinator.need_rejoin
+    wants_to_join, protocols = coordinator.need_rejoin, coordinator.group_protocols
 
     def need_rejoin() -> bool:
         return bool(coordinator.rejoining or wants_to_join())
@@ -49,9 +53,14 @@ def mend_group(consumer: KafkaConsumer) -> None:
             coordinator._offset_fetch_futures.clear()  # noqa: SLF001
         return joined
 
+    def group_protocols() -> Any:
+        for assignor in coordinator._assignors.values():  # noqa: SLF001
+            assignor.member_assignment = sorted(consumer.assignment())
+        return protocols()
+
     def thrown_out(*member_id: str) -> None:
         coordinator.rejoining = False  # what precedes a join is due again: there the partitions are given up
         reset_generation(*member_id)
 
-    coordinator.need_rejoin = need_rejoin
+    coordinator.need_rejoin, coordinator.group_protocols = need_rejoin, group_protocols
     coordinator.join_group_async, coordinator.reset_generation = join_group_async, thrown_out

@@ -35,10 +35,11 @@ def settings(model, **groups) -> Settings:
     return Settings(model=ModelSettings(path=model), http=HttpSettings(port=0), **groups)
 
 
-def run_to_the_end(topics: MemoryTopics, chosen: Settings) -> Daemon:
+def run_to_the_end(topics: MemoryTopics, chosen: Settings, source=MemorySource, sink=None) -> Daemon:
     """Run the daemon until it finds nothing more to read."""
+    sinks = {"at-least-once": MemorySink, "exactly-once": MemoryTransactions}
 
-    class EndingSource(MemorySource):
+    class EndingSource(source):
         def poll(self, *arguments):
             batch = super().poll(*arguments)
             if not batch.records:
@@ -49,7 +50,7 @@ def run_to_the_end(topics: MemoryTopics, chosen: Settings) -> Daemon:
         chosen,
         lambda kafka, guarantee, listener, _wait: (
             EndingSource(topics, kafka.events_topic, listener),
-            {"at-least-once": MemorySink, "exactly-once": MemoryTransactions}[guarantee](topics),
+            (sink or sinks[guarantee])(topics),
         ),
     )
     daemon.run()
@@ -228,21 +229,11 @@ def test_positions_are_committed_behind_the_acknowledgements(model):
             return Pending()
 
     class Source(MemorySource):
-        def poll(self, *arguments):
-            batch = super().poll(*arguments)
-            if not batch.records:
-                daemon.stop()
-            return batch
-
         def commit(self, next_offsets, on_done):
             happened.append("committed")
             super().commit(next_offsets, on_done)
 
-    daemon = Daemon(
-        settings(model),
-        lambda kafka, _guarantee, listener, _wait: (Source(topics, kafka.events_topic, listener), Sink(topics)),
-    )
-    daemon.run()
+    run_to_the_end(topics, settings(model), Source, Sink)
 
     assert happened == ["2 sent", "acknowledged", "committed"]
 
@@ -274,18 +265,7 @@ def test_garbage_is_collected_while_a_delivery_waits(model):
         def send(self, records):
             return Pending()
 
-    class Source(MemorySource):
-        def poll(self, *arguments):
-            batch = super().poll(*arguments)
-            if not batch.records:
-                daemon.stop()
-            return batch
-
-    daemon = Daemon(
-        settings(model),
-        lambda kafka, _guarantee, listener, _wait: (Source(topics, kafka.events_topic, listener), Sink(topics)),
-    )
-    daemon.run()
+    run_to_the_end(topics, settings(model), sink=Sink)
 
     assert seen["collected"]
 

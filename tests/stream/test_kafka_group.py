@@ -90,3 +90,27 @@ def test_member_that_is_thrown_out_while_it_joins_loses_its_partitions(kafka):
     source.close(5)
 
     assert [kind for kind, _ in heard.rebalances[:3]] == ["assigned", "lost", "assigned"]
+
+
+def test_member_that_returns_claims_nothing(kafka):
+    """What it had before it was thrown out is another's, who gives up no more than what moves."""
+    heard = Heard()
+    first, second = KafkaPythonSource(kafka, Heard()), KafkaPythonSource(kafka, heard)
+    both = [first, second]
+    alive_until(lambda: owned(first, second) == [2, 2], both, "two partitions each")
+    first._consumer._coordinator.maybe_leave_group()  # in the brokers' eyes what a process that slept has done
+    alive_until(lambda: owned(second) == [4], [second], "the partitions of the one that left")
+    heard.rebalances.clear()
+
+    claims = []
+    group = first._consumer._coordinator
+    protocols = group.group_protocols
+    group.group_protocols = lambda: claims.append(protocols()) or claims[-1]
+    alive_until(lambda: owned(first, second) == [2, 2], both, "two partitions each again")
+    given_up = [len(partitions) for _, partitions in heard.rebalances]
+    for source in both:
+        source.close(5)
+
+    ((_, claim),) = claims[0]
+    assert claim.owned_partitions == []
+    assert given_up == [2]
