@@ -75,6 +75,7 @@ def test_stopped_beyond_the_session_timeout_and_resumed(scene, conclude):
         wait_until(lambda: one.metric("detector_assigned_partitions") == 2, "its share after it came back")
 
     conclude(scene, "a zombie", back_s)
+    assert len(two.wait_for_log("partitions revoked")["partitions"]) == 2  # nobody takes what the other still reads
 
 
 def test_instances_join_and_leave_under_load(scene, conclude):
