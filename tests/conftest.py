@@ -3,6 +3,7 @@
 import fcntl
 import itertools
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from detector.model.folder import CURRENT
 from detector.service.scoring import Scorer
 from detector.settings import KafkaSettings, ModelSettings
 from tests.aot_cache import java_options
-from tests.helpers import train_command
+from tests.helpers import processor_times, train_command
 
 PARTITIONS = 4
+_QUIET_WITHIN_S = 60.0
 os.environ.setdefault("JAVA_TOOL_OPTIONS", java_options())
 _numbers = itertools.count()
 
@@ -26,6 +28,23 @@ _numbers = itertools.count()
 def _no_settings_from_outside(monkeypatch):
     for name in [name for name in os.environ if name.startswith("DETECTOR_")]:
         monkeypatch.delenv(name)
+
+
+def pytest_collection_modifyitems(items):
+    """Put at the end what wants the machine for itself: the other workers have less and less to do by then."""
+    items.sort(key=lambda item: "quiet" in item.fixturenames)
+
+
+@pytest.fixture
+def quiet():
+    """For a test that takes times: half of the processors' time is free, or did not get so within a minute."""
+    deadline = time.monotonic() + _QUIET_WITHIN_S
+    while time.monotonic() < deadline:
+        before = processor_times()
+        time.sleep(1)  # the span that is looked at
+        busy, idle = (now - then for now, then in zip(processor_times(), before, strict=True))
+        if idle > busy:
+            return
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,9 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from detector.local.topics import GroupProgress
+from detector.records import OutgoingRecord
 from detector.settings import KafkaSettings
-from detector.stream.interfaces import Source
+from detector.stream.interfaces import Sink, Source
 
 ROOT = Path(__file__).parents[1]
 FULL_ROWS = ROOT / "tests" / "data" / "kaggle_training_head100.csv"
@@ -55,6 +56,19 @@ def alive_until(condition: Callable[[], Any], sources: Sequence[Source], what: s
         return condition()
 
     wait_until(looked, what, every_s=0.05)
+
+
+def write_all(sink: Sink, records: Sequence[OutgoingRecord], timeout_s: float = 60.0) -> None:
+    """Write records as the service does: what is refused is sent again, as for a topic that is not known in time."""
+    left = list(records)
+
+    def written() -> bool:
+        pending = sink.send(left)
+        wait_until(lambda: pending.wait(1), "an answer to each record", timeout_s)
+        left[:] = [refusal.record for refusal in pending.refused()]
+        return not left
+
+    wait_until(written, "the acknowledgement of each record", timeout_s)
 
 
 def detector(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -100,6 +114,12 @@ def java_processes(folder: Path) -> list[int]:
         if b"kafka.Kafka" in command and str(folder).encode() in command and b"guard.py" not in command:
             found.append(int(process.name))
     return found
+
+
+def processor_times() -> tuple[int, int]:
+    """How long the machine's processors have worked and rested since it started, in ticks of its clock."""
+    user, nice, system, idle, waiting, *rest = map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:])
+    return user + nice + system + sum(rest), idle + waiting
 
 
 class RunningDetector:

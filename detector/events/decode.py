@@ -121,7 +121,9 @@ def _all_ascii(values: Sequence[bytes | None]) -> bool:
 def _matrix(events: list[Event]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int8]]:
     # Packed and reinterpreted: 0.16 µs an event, where numpy.fromiter takes 0.23 and reads float64 in 0.31.
     packed = b"".join(starmap(_pack_row, map(msgspec.structs.astuple, events)))
-    matrix = np.frombuffer(packed, dtype=np.int64).astype(np.float64).reshape(-1, len(Event.__struct_fields__))
+    # Column after column: what follows goes through one column at a time.
+    rows = np.frombuffer(packed, dtype=np.int64).reshape(-1, len(Event.__struct_fields__))
+    matrix = rows.astype(np.float64, order="F")
     sus_label, sus = matrix[:, -2], matrix[:, -1]
     label = np.where(_is_label(sus_label), sus_label, np.where(_is_label(sus), sus, NO_LABEL))
     return matrix[:, : len(FEATURES)], label.astype(np.int8)

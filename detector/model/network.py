@@ -63,7 +63,7 @@ def transform(features: Float64s, transforms: list[str]) -> Float64s:
     logged = [column for column, name in enumerate(transforms) if name == "signed_log1p"]
     if not logged:
         return features
-    matrix = features.copy()
+    matrix = features.copy(order="K")
     for column in logged:
         matrix[:, column] = np.copysign(np.log1p(np.abs(matrix[:, column])), matrix[:, column])
     return matrix

@@ -1,6 +1,7 @@
 """The writing side of the stream over librdkafka: with an idempotent producer, or in transactions."""
 
 import time
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -15,6 +16,9 @@ from detector.stream.interfaces import Batch, PendingTransaction, Refusal, Strea
 from detector.stream.kafka_options import TRANSACTION_TIMEOUT_MS
 from detector.stream.librdkafka_faults import BEYOND_RETRY, Failures, client_log, explain, is_final
 from detector.stream.librdkafka_options import producer_options, transaction_options
+
+# A producer that is given up cannot abort either; who gave it up knows, and its successor ends what it left open.
+warnings.filterwarnings("ignore", "Producer abort_transaction failed during close", RuntimeWarning)
 
 _LOOK_S = 0.1
 _STEP_S = TRANSACTION_TIMEOUT_MS / 1000

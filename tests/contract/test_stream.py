@@ -16,7 +16,7 @@ from detector.stream.kafka_transactions import KafkaPythonTransactions
 from detector.stream.librdkafka_sink import LibrdkafkaSink, LibrdkafkaTransactions
 from detector.stream.librdkafka_source import LibrdkafkaSource
 from detector.stream.memory import MemorySink, MemorySource, MemoryTopics, MemoryTransactions
-from tests.helpers import wait_until
+from tests.helpers import wait_until, write_all
 
 
 @dataclass
@@ -127,9 +127,7 @@ def stream(request):
 def write(stream: Stream, *values: bytes | None, keys: Sequence[bytes | None] = ()) -> None:
     keys = keys or [None] * len(values)
     records = [OutgoingRecord(stream.events, key, value, []) for key, value in zip(keys, values, strict=True)]
-    pending = stream.sink().send(records)
-    assert pending.wait(20)
-    assert pending.refused() == []
+    write_all(stream.sink(), records)
 
 
 def read(source: Source, number: int, max_records: int = 100) -> list[Record]:
@@ -186,9 +184,7 @@ def test_records_without_key_or_value_can_be_written(stream):
         OutgoingRecord(stream.alerts, b"k", None, []),
         OutgoingRecord(stream.alerts, None, b"", []),
     ]
-    pending = stream.sink().send(written)
-    assert pending.wait(20)
-    assert pending.refused() == []
+    write_all(stream.sink(), written)
 
     arrived = stream.records(stream.alerts)
 

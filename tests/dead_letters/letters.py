@@ -8,6 +8,7 @@ from detector.alerts.dead_letter import dead_letter
 from detector.records import Headers, OutgoingRecord, ReadRecord
 from detector.settings import KafkaSettings
 from detector.stream.kafka_python import KafkaPythonSink
+from tests.helpers import write_all
 
 SOURCE_MS = 1_700_000_000_000
 
@@ -28,9 +29,7 @@ def letter(
 
 def write(kafka: KafkaSettings, records: Sequence[OutgoingRecord]) -> None:
     sink = KafkaPythonSink(kafka)
-    pending = sink.send(records)
-    assert pending.wait(30)
-    assert pending.refused() == []
+    write_all(sink, records)
     sink.close(5)
 
 

@@ -19,7 +19,7 @@ from detector.records import OutgoingRecord, Partition
 from detector.service.scoring import Scorer
 from detector.settings import KafkaSettings
 from detector.stream.kafka_python import KafkaPythonSink
-from tests.helpers import RunningDetector, event, kafka_options, running_detector, wait_until
+from tests.helpers import RunningDetector, event, kafka_options, running_detector, wait_until, write_all
 
 _ALERT_SHARE = 0.2
 BAD_VALUES = (b"{", None, b"[]")
@@ -74,15 +74,12 @@ class Scene:
     def write(self, number: int) -> None:
         """Write so many events and wait until they are safe."""
         sink = KafkaPythonSink(self.kafka)
-        values = [self._pool[i % _POOL] for i in range(number)]
-        records: Sequence[OutgoingRecord] = [
-            OutgoingRecord(self.kafka.events_topic, None, value, []) for value in values
-        ]
-        while records:  # a broker that has just come back may refuse some
-            pending = sink.send(records)
-            wait_until(lambda sent=pending: sent.wait(1), "the acknowledgement of the events")
-            records = [refusal.record for refusal in pending.refused()]
+        write_all(sink, self._events(0, number))
         sink.close(5)
+
+    def _events(self, position: int, number: int) -> list[OutgoingRecord]:
+        values = [self._pool[(position + i) % _POOL] for i in range(number)]
+        return [OutgoingRecord(self.kafka.events_topic, None, value, []) for value in values]
 
     @contextmanager
     def flow(self, rate: int = 1000) -> Iterator[None]:
@@ -101,16 +98,9 @@ class Scene:
         position, started = 0, time.monotonic()
         while not stopped.wait(_SLICE_S):
             due = int(rate * (time.monotonic() - started)) - position
-            values = [self._pool[(position + i) % _POOL] for i in range(min(due, rate))]
-            position += due  # after an outage a second's worth comes at once, the rest never
-            records: Sequence[OutgoingRecord] = [
-                OutgoingRecord(self.kafka.events_topic, None, value, []) for value in values
-            ]
-            while records:
-                pending = sink.send(records)
-                while not pending.wait(1):
-                    pass
-                records = [refusal.record for refusal in pending.refused()]
+            # After an outage, however long, a second's worth comes at once, the rest never.
+            write_all(sink, self._events(position, min(due, rate)), timeout_s=float("inf"))
+            position += due
         sink.close(5)
 
     def alerts(self, partitions: Collection[int] | None = None) -> int:

@@ -22,7 +22,7 @@ from detector.stream.librdkafka_source import LibrdkafkaSource
 from detector.stream.probe import brokers_behind
 from detector.stream.readiness import unreachable
 from tests.contract.test_stream import Heard, next_batch
-from tests.helpers import detector, event, kafka_options, running_detector, wait_until
+from tests.helpers import detector, event, kafka_options, running_detector, wait_until, write_all
 from tests.security.secured import KEY_PASSWORD, PASSWORD, SCRAM, USER, least_rights, secured_broker, transaction_rights
 
 WRONG = "never-the-right-one"
@@ -87,9 +87,7 @@ def assert_no_secret(text):
 
 def produce(topics, *values):
     sink = KafkaPythonSink(topics)
-    pending = sink.send([OutgoingRecord(topics.events_topic, None, value, []) for value in values])
-    assert pending.wait(30)
-    assert pending.refused() == []
+    write_all(sink, [OutgoingRecord(topics.events_topic, None, value, []) for value in values])
     sink.close(5)
 
 
@@ -351,9 +349,7 @@ def test_librdkafka_is_let_in_by_the_same_settings(secured, topics, listener, ch
     sink, source = LibrdkafkaSink(kafka), LibrdkafkaSource(kafka, Heard())
 
     assert [record.value for record in next_batch(source).records] == [b"event"]
-    pending = sink.send([OutgoingRecord(kafka.alerts_topic, None, b"alert", [])])
-    assert pending.wait(30)
-    assert pending.refused() == []
+    write_all(sink, [OutgoingRecord(kafka.alerts_topic, None, b"alert", [])])
     sink.close(5)
     source.close(5)
 

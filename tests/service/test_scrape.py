@@ -82,6 +82,7 @@ def series(text):
     }
 
 
+@pytest.mark.usefixtures("quiet")
 def test_a_million_events_of_ten_thousand_hosts_make_no_new_series_and_no_slow_scrape(model, topics, port):
     """A service that shows Prometheus each host, or holds its scrapes up under load, takes monitoring down with it."""
     scrapes = Scraper(port)

@@ -21,7 +21,7 @@ from detector.stream.librdkafka_options import consumer_options, producer_option
 from detector.stream.librdkafka_sink import LibrdkafkaSink, LibrdkafkaTransactions
 from detector.stream.librdkafka_source import LibrdkafkaSource
 from tests.contract.test_stream import Heard, next_batch
-from tests.helpers import alive_until, detector, wait_until
+from tests.helpers import alive_until, detector, wait_until, write_all
 
 
 @pytest.fixture
@@ -32,9 +32,7 @@ def sink(kafka):
 
 
 def fill(sink, kafka, number, key=b"same"):
-    pending = sink.send([OutgoingRecord(kafka.events_topic, key, b"x", []) for _ in range(number)])
-    assert pending.wait(20)
-    assert not pending.refused()
+    write_all(sink, [OutgoingRecord(kafka.events_topic, key, b"x", []) for _ in range(number)])
 
 
 def first_record(source):
