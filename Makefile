@@ -18,7 +18,7 @@ help:  ## list the targets
 
 # uv unpacks torch and its libraries once for all environments of a user, where pip does it again for each (docs/decisions/0009);
 # it asks the index that pip is configured with.
-INDEX = $(or $(UV_DEFAULT_INDEX),$(PIP_INDEX_URL),$(shell $(BIN)/pip config get global.index-url 2>/dev/null))
+INDEX = $(or $(UV_DEFAULT_INDEX),$(PIP_INDEX_URL),$$($(BIN)/pip config get global.index-url 2>/dev/null))
 UV_INSTALL = $(BIN)/uv pip install --quiet --system-certs --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
 install: $(INSTALLED)  ## create .venv with the project and all extras; TORCH_INDEX=<url> takes torch from there
@@ -29,7 +29,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	@# Torch alone: its index has few versions of what it needs, and not those that are pinned.
 	$(if $(TORCH_INDEX),$(UV_INSTALL) --no-deps --default-index $(TORCH_INDEX) torch)
-	$(UV_INSTALL) $(if $(INDEX),--default-index $(INDEX)) --editable '.[all]'
+	index=$(INDEX); $(UV_INSTALL) $${index:+--default-index "$$index"} --editable '.[all]'
 	@touch $@
 
 demo: install  ## a real Kafka, a model, the daemon, 12,500 real events, and the books at the end

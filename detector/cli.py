@@ -152,9 +152,11 @@ def score(
         typer.echo(f"not scored: {number} rows, {reason}")
     labels, scores = result.labelled()
     if len(labels):
-        with _extra("train", "measuring scores against labels"):
+        try:
             from detector.training.evaluation import evaluate, measures_table
-
+        except ModuleNotFoundError:  # the scores are there, and are what was asked for
+            typer.echo(f"not measured: {missing_extra('train', 'measuring scores against labels')}", err=True)
+            return
         for line in measures_table({f"{len(labels)} labelled": evaluate(scores, labels, scorer.threshold)}):
             typer.echo(line)
 

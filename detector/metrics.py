@@ -111,7 +111,7 @@ class Metrics:
             ["label", "verdict"],
         )
         # The work.
-        self.batches = counter("detector_batches_total", "Batches finished: delivered and committed.")
+        self.batches = counter("detector_batches_total", "Batches finished: every output acknowledged.")
         self.batch_records = histogram("detector_batch_records", "Records in a batch.", _RECORDS)
         self.stage_duration = histogram(
             "detector_stage_duration_seconds", "Time a batch spends in each stage.", _SECONDS, "stage"
@@ -131,7 +131,7 @@ class Metrics:
         self.commit_failures = counter("detector_commit_failures_total", "Offset commits that failed.")
         self.delivery_failures = counter(
             "detector_delivery_failures_total",
-            "Records that a topic refused; each is tried again.",
+            "Records that a topic refused.",
             ["topic"],
         )
         self.offset_resets = counter(

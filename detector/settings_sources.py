@@ -25,7 +25,9 @@ from detector.settings import Settings
 PREFIX = "DETECTOR_"
 CONFIG_VARIABLE = "DETECTOR_CONFIG"
 SECRETS_VARIABLE = "DETECTOR_SECRETS_DIR"
-_NOT_SETTINGS = (CONFIG_VARIABLE, SECRETS_VARIABLE)
+_OF_COMPOSE = ("DETECTOR_TARGET", "DETECTOR_ENGINE", "DETECTOR_MEMORY", "DETECTOR_VERSION")
+"""Variables of docker-compose.yml, which reads the same `.env`."""
+_NOT_SETTINGS = (CONFIG_VARIABLE, SECRETS_VARIABLE, *_OF_COMPOSE)
 _DEFAULT_SECRETS = Path("/run/secrets")
 _MASK = "********"
 
@@ -160,8 +162,8 @@ def _refuse_unknown(origin: str, flat: Flat) -> None:
     known = list(setting_fields())
     for name in flat:
         if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {nearest[0]} ({variable(nearest[0])})?" if nearest else ""
+            (nearest,) = difflib.get_close_matches(name, known, n=1, cutoff=0)
+            hint = f"; did you mean {nearest} ({variable(nearest)})?"
             raise UsageError(f"unknown setting {name} ({variable(name)}, from {origin}){hint}")
 
 

@@ -35,6 +35,15 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: "quiet" in item.fixturenames)
 
 
+def pytest_terminal_summary(terminalreporter):
+    """The faults' books and times, which are printed for whoever ran them, whether they passed or not."""
+    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+    lines = [line for report in reports for line in report.capstdout.splitlines() if "first new alert after" in line]
+    if lines:
+        terminalreporter.section("faults")
+        terminalreporter.write_line("\n".join(sorted(lines)))
+
+
 @pytest.fixture
 def quiet():
     """For a test that takes times: half of the processors' time is free, or did not get so within a minute."""

@@ -49,7 +49,6 @@ _OF_KAFKA = "Kafka's own tool, and the user's own cluster"
 _RIGHTS = "Kafka's own tool; the rights themselves are tested by tests/security/test_access.py"
 _MEASURES = "it measures for minutes; its figures are committed, and what it compares is held by tests/benchmarks"
 EXAMPLES = {
-    r"for topic in .*; do": _OF_KAFKA,
     r"kafka-(consumer-groups|console-consumer|configs|topics|transactions)\.sh .*": _OF_KAFKA,
     r'acl="kafka-acls\.sh .*"': _RIGHTS,
     r"\$acl --operation .*": _RIGHTS,

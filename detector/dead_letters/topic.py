@@ -105,7 +105,7 @@ def open_topics(kafka: KafkaSettings, topic: str, *others: str) -> Iterator[Topi
 def _partitions(consumer: Any, topic: str, kafka: KafkaSettings) -> list[int]:
     partitions = consumer.partitions_for_topic(topic)
     if not partitions:
-        command = how_to_create(topic, kafka.bootstrap_servers)
+        command = how_to_create(topic, kafka)
         raise DetectorError(f"topic {topic} does not exist: create it: {command}")
     return sorted(partitions)
 

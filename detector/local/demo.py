@@ -55,8 +55,13 @@ def run_demo(settings: Settings, *, keep: bool, stopped: Callable[[], bool]) -> 
 
     Returns:
         Whether every event was accounted for.
+
+    Raises:
+        ModelError: the model that is there is refused.
     """
     console = Console(soft_wrap=True)
+    if settings.model.path.exists():
+        Scorer.load(settings.model)  # one that is refused need not wait for Kafka
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="detector-demo-")))
         broker = EmbeddedBroker()

@@ -122,7 +122,7 @@ def _producer(kafka: KafkaSettings) -> Any:
         producer.partitions_for(kafka.events_topic)
     except kafka_errors.KafkaError:
         producer.close(timeout=1)
-        command = how_to_create(kafka.events_topic, kafka.bootstrap_servers)
+        command = how_to_create(kafka.events_topic, kafka)
         raise DetectorError(f"topic {kafka.events_topic} does not exist: create it: {command}") from None
     return producer
 

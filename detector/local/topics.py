@@ -11,10 +11,10 @@ from kafka.admin import NewTopic
 from detector.records import Partition, Record
 from detector.settings import KafkaSettings
 from detector.stream.kafka_options import connection_options
+from detector.stream.readiness import largest_message
 
 _POLL_MS = 1000
 _VISIBLE_MS = 30_000
-_MAX_MESSAGE_BYTES = 12 * 1024 * 1024
 
 
 def topic_names(kafka: KafkaSettings) -> tuple[str, str, str]:
@@ -27,7 +27,7 @@ def create_topics(kafka: KafkaSettings, partitions: int, configs: dict[str, dict
     admin = KafkaAdminClient(**connection_options(kafka))
     try:
         for name in topic_names(kafka):
-            config = {"max.message.bytes": str(_MAX_MESSAGE_BYTES)} | (configs or {}).get(name, {})
+            config = {"max.message.bytes": str(largest_message(name, kafka))} | (configs or {}).get(name, {})
             topic = NewTopic(name=name, num_partitions=partitions, replication_factor=1, topic_configs=config)
             try:
                 admin.create_topics([topic])

@@ -4,6 +4,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from detector.errors import UsageError
 from detector.model.network import Float64s, Network
 
 EngineName = Literal["torch", "numpy"]
@@ -44,10 +45,20 @@ class NumpyEngine:
 
 
 def build_engine(name: EngineName, network: Network) -> Engine:
-    """The engine of that name; torch is imported only when it is asked for."""
+    """The engine of that name; torch is imported only when it is asked for.
+
+    Raises:
+        UsageError: its library is not installed.
+    """
     if name == "numpy":
         return NumpyEngine(network)
-    from detector.model.torch_engine import TorchEngine  # noqa: PLC0415 - 2 s and 500 MB that numpy users keep
+    try:
+        from detector.model.torch_engine import TorchEngine  # noqa: PLC0415 - 2 s and 500 MB that numpy users keep
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            "DETECTOR_MODEL__ENGINE=torch: torch is not installed here: install it, take an image that has it, or set "
+            "DETECTOR_MODEL__ENGINE=numpy, whose scores are the same"
+        ) from error
 
     return TorchEngine(network)
 

@@ -82,6 +82,7 @@ class Daemon:
         with (
             stop_on_signals(self._stop),
             call_on(signal.SIGUSR1, lambda: toggle_debug(self._settings.log.level)),
+            call_on(signal.SIGHUP, lambda: None),  # until there is a model to load again it asks for nothing
             HttpServer(http.host, http.port, self.metrics.registry, self.health) as server,
             watch(self.health),
         ):
@@ -93,6 +94,7 @@ class Daemon:
             )
             model = ModelKeeper(self._settings.model, self.metrics)
             notify("READY=1")  # it waits for Kafka by itself: whoever starts it need not
+            self.metrics.last_progress.set_to_current_time()  # as far as it has come
             with call_on(signal.SIGHUP, model.ask):
                 try:
                     source, sink = self._open_stream(
@@ -146,6 +148,7 @@ class Daemon:
             if not delivery.deliver(batch, finished.outputs, self._give_up):
                 return  # as if it had not been read; it will be
             delivered = time.perf_counter()
+            step.delivered(finished)
             self.metrics.stage_duration.observe(delivered - started, "deliver")
             count(finished, self.metrics)
             self.metrics.batches.inc()

@@ -17,6 +17,9 @@ from detector.service.scoring import Scored, Scorer
 from detector.settings import KafkaSettings
 from detector.stream.interfaces import Batch
 
+_LONGEST_HOST = 1_000
+"""Four times what DNS permits; the alert has the name twice, and has to fit in what its topic permits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -27,6 +30,8 @@ class Finished:
     outputs: list[OutgoingRecord]
     severities: list[str]
     alerted_timestamps_ms: list[int]
+    limits: DeadLetterLimits
+    """As they are behind this batch, once it is delivered."""
 
 
 class BatchStep:
@@ -51,7 +56,7 @@ class BatchStep:
         records = batch.records
         scored = self._scorer.score(batch.values())
         decoded = scored.decoded
-        self._limits.check(len(records), decoded.rejects)
+        limits = self._limits.after(len(records), decoded.rejects)
         outputs = [
             dead_letter(self._kafka.dead_letter_topic, records[reject.place], reject.reason, reject.detail)
             for reject in decoded.rejects
@@ -62,7 +67,11 @@ class BatchStep:
             outputs.append(self._alerts.write(record, score, _alert_key(record)))
             severities.append(severity(score, self._scorer.threshold))
             timestamps.append(record.timestamp)
-        return Finished(batch, scored, outputs, severities, timestamps)
+        return Finished(batch, scored, outputs, severities, timestamps, limits)
+
+    def delivered(self, finished: Finished) -> None:
+        """Go on behind a batch that is not read again."""
+        self._limits = finished.limits
 
 
 def count(finished: Finished, metrics: Metrics) -> None:
@@ -94,6 +103,6 @@ def _count_labelled(decoded: Decoded, scored: Scored, metrics: Metrics) -> None:
 def _alert_key(record: Record) -> bytes | None:
     try:
         host = host_name(record.value or b"")
-        return host.encode() if host else record.key
+        return host.encode() if host and len(host) <= _LONGEST_HOST else record.key
     except (Refused, UnicodeEncodeError):  # nested to the very limit; a lone surrogate, which is JSON but no text
         return record.key

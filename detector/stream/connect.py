@@ -40,7 +40,7 @@ def open_stream(
             try:
                 topics = [kafka.events_topic, kafka.alerts_topic, kafka.dead_letter_topic]
                 while absent := source.missing_topics(topics):
-                    commands = "; ".join(how_to_create(topic, kafka.bootstrap_servers) for topic in absent)
+                    commands = "; ".join(how_to_create(topic, kafka) for topic in absent)
                     wait(f"missing topics: {', '.join(absent)}: create them: {commands}")
                 return source, client.sink(kafka, guarantee)
             except BaseException:

@@ -94,7 +94,7 @@ class _Waiting:
         self._observer = observer
         self._alive = alive
         self._give_up = give_up
-        self._paused = False
+        self._paused = self._told = False
 
     def until(self, done: Callable[[float], bool]) -> None:
         """Call `done` with the time it may take until it is true; the first time it may take longer."""
@@ -107,12 +107,20 @@ class _Waiting:
         if not self._paused:
             self._paused = True
             self._source.pause()
-            self._observer.delivery_waits()
+            if not self._told:
+                self._told = True
+                self._observer.delivery_waits()
 
-    def end(self) -> None:
+    def read_on(self) -> None:
+        """Read, though nothing is through yet."""
         if self._paused:
             self._paused = False
             self._source.resume()
+
+    def end(self) -> None:
+        self.read_on()
+        if self._told:
+            self._told = False
             self._observer.delivery_resumed()
 
     def stay_alive(self) -> None:
@@ -205,27 +213,48 @@ class ExactlyOnce:
         self._sink = sink
         self._observer = observer
         self._alive = alive
+        self._waiting: _Waiting | None = None
+        """For a transaction to go through, since one was aborted."""
 
     def deliver(self, batch: Batch, outputs: Sequence[OutgoingRecord], give_up: GiveUp) -> bool:
         """See `Delivery.deliver`."""
-        waiting = _Waiting(self._source, self._observer, self._alive, give_up)
+        waiting = self._waiting or _Waiting(self._source, self._observer, self._alive, give_up)
         started = time.perf_counter()
+        try:
+            if not self._transact(batch, outputs, waiting):
+                self._waiting = waiting
+                return False
+        except BaseException:
+            waiting.end()
+            raise
+        self._end(waiting)
+        self._observer.committed(time.perf_counter() - started)
+        return True
+
+    def _transact(self, batch: Batch, outputs: Sequence[OutgoingRecord], waiting: _Waiting) -> bool:
         try:
             pending: PendingTransaction = self._sink.transact(batch, outputs)
             waiting.until(pending.wait)
         except TransactionAborted as error:
+            if error.refused:
+                self._observer.delivery_refused(error.refused)
             self._observer.transaction_aborted(str(error))
             waiting.stay_alive()
             time.sleep(_RETRY_S)
             waiting.until(lambda timeout_s: self._source.rewind(batch, timeout_s))
+            waiting.read_on()
             return False
-        finally:
-            waiting.end()
-        self._observer.committed(time.perf_counter() - started)
         return True
+
+    def _end(self, waiting: _Waiting) -> None:
+        self._waiting = None
+        waiting.end()
 
     def commit(self, batch: Batch) -> None:
         """See `Delivery.commit`; it happened with the outputs."""
+        # What was aborted may be another's by now: with nothing left to read there is nothing to wait for.
+        if self._waiting is not None and not batch.records and not any(self._source.lag().values()):
+            self._end(self._waiting)
 
     def finish(self, timeout_s: float) -> None:
         """See `Delivery.finish`; nothing is ever left."""

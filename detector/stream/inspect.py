@@ -90,7 +90,7 @@ def _topic(name: str, topic: dict[str, Any], rights: set[str], kafka: KafkaSetti
     subject = f"topic {name}"
     error = kafka_errors.for_code(topic["error_code"])
     if error is kafka_errors.UnknownTopicOrPartitionError:
-        problem = f"topic {name} does not exist: {how_to_create(name, kafka.bootstrap_servers)}"
+        problem = f"topic {name} does not exist: {how_to_create(name, kafka)}"
         return Sight(subject, problem, problem)
     if error is kafka_errors.TopicAuthorizationFailedError:  # what is not permitted at all is not even described
         return _rights("topic", name, "", rights, [], kafka)

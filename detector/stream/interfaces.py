@@ -177,7 +177,16 @@ class Sink(Protocol):
 
 
 class TransactionAborted(Exception):  # noqa: N818 - an outcome: everything is as if the batch had not been read
-    """A transaction did not happen, or nobody knows whether it did: the committed positions tell."""
+    """A transaction did not happen, or nobody knows whether it did: the committed positions tell.
+
+    Args:
+        reason: why.
+        refused: the records that were not acknowledged.
+    """
+
+    def __init__(self, reason: str, refused: Sequence[Refusal] = ()) -> None:
+        super().__init__(reason)
+        self.refused = list(refused)
 
 
 class PendingTransaction(Protocol):

@@ -15,7 +15,7 @@ from kafka.structs import OffsetAndMetadata
 from detector.records import OutgoingRecord
 from detector.settings import Guarantee, KafkaSettings
 from detector.stream.background import in_background
-from detector.stream.interfaces import Batch, PendingTransaction, StreamError, TransactionAborted
+from detector.stream.interfaces import Batch, PendingTransaction, Refusal, StreamError, TransactionAborted
 from detector.stream.kafka_faults import BEYOND_RETRY, explain
 from detector.stream.kafka_options import TRANSACTION_TIMEOUT_MS, transaction_options
 from detector.stream.kafka_python import FLUSH_S, KafkaPythonSink
@@ -44,7 +44,8 @@ class KafkaPythonTransactions:
 
     def transact(self, batch: Batch, records: Sequence[OutgoingRecord]) -> PendingTransaction:
         """See `TransactionalSink.transact`."""
-        return _Pending(in_background(lambda: self._transact(batch, records)))
+        refused: list[Refusal] = []
+        return _Pending(in_background(lambda: self._transact(batch, records, refused)), refused)
 
     def close(self, timeout_s: float) -> None:
         """See `TransactionalSink.close`."""
@@ -68,7 +69,7 @@ class KafkaPythonTransactions:
         self._producer = producer
         return producer
 
-    def _transact(self, batch: Batch, records: Sequence[OutgoingRecord]) -> None:
+    def _transact(self, batch: Batch, records: Sequence[OutgoingRecord], refused: list[Refusal]) -> None:
         if batch.membership.generation_id < 0:
             # The brokers take such a commit from anybody: it is what producers sent before KIP-447.
             raise kafka_errors.CommitFailedError("the membership in the group was lost while the batch was read")
@@ -77,7 +78,7 @@ class KafkaPythonTransactions:
         deadline = time.monotonic() + _TRANSACTION_S
         try:
             producer.begin_transaction()
-            wait_for_all(producer, [send(producer, record) for record in records], deadline)
+            _write_all(producer, records, deadline, refused)
             _wait_for(producer, manager.send_offsets_to_transaction(_offsets(batch), batch.membership), deadline)
             _wait_for(producer, manager.begin_commit(), deadline)
         except BaseException:
@@ -97,8 +98,9 @@ class KafkaPythonTransactions:
 
 
 class _Pending:
-    def __init__(self, future: "Future[None]") -> None:
+    def __init__(self, future: "Future[None]", refused: list[Refusal]) -> None:
         self._future = future
+        self._refused = refused
 
     def wait(self, timeout_s: float) -> bool:
         try:
@@ -108,8 +110,28 @@ class _Pending:
         except BEYOND_RETRY as error:
             raise StreamError(explain(error)) from error
         except kafka_errors.KafkaError as error:
-            raise TransactionAborted(explain(error)) from error
+            raise TransactionAborted(explain(error), self._refused) from error
         return True
+
+
+def _write_all(
+    producer: KafkaProducer, records: Sequence[OutgoingRecord], deadline: float, refused: list[Refusal]
+) -> None:
+    """See `wait_for_all`; what is refused is put into `refused`."""
+    sent: list[Any] = []
+    for record in records:
+        try:
+            sent.append(send(producer, record))
+        except kafka_errors.KafkaError as error:
+            refused.append(Refusal(record, explain(error), final=False))
+            raise
+    try:
+        wait_for_all(producer, sent, deadline)
+    finally:
+        outcomes = zip(records, sent, strict=True)
+        refused += [
+            Refusal(record, explain(outcome.exception), final=False) for record, outcome in outcomes if outcome.failed()
+        ]
 
 
 def _wait_for(producer: KafkaProducer, result: Any, deadline: float) -> None:

@@ -103,8 +103,9 @@ class LibrdkafkaTransactions:
 
     def transact(self, batch: Batch, records: Sequence[OutgoingRecord]) -> PendingTransaction:
         """See `TransactionalSink.transact`."""
-        self._running = in_background(lambda: self._transact(batch, records))
-        return _PendingTransaction(self._running)
+        refused: list[Refusal] = []
+        self._running = in_background(lambda: self._transact(batch, records, refused))
+        return _PendingTransaction(self._running, refused)
 
     def close(self, timeout_s: float) -> None:
         """See `TransactionalSink.close`."""
@@ -129,14 +130,14 @@ class LibrdkafkaTransactions:
         self._producer = producer
         return producer
 
-    def _transact(self, batch: Batch, records: Sequence[OutgoingRecord]) -> None:
+    def _transact(self, batch: Batch, records: Sequence[OutgoingRecord], refused: list[Refusal]) -> None:
         if batch.membership is None:
             raise TransactionAborted("this member is in no group")
         producer = self.connect()
         positions = [TopicPartition(*tp, offset) for tp, offset in batch.next_offsets.items()]
         try:
             producer.begin_transaction()
-            _write_all(producer, records)
+            _write_all(producer, records, refused)
             # A coordinator that goes away and comes back is sometimes waited for without an end, whatever the timeout:
             # https://github.com/confluentinc/librdkafka/issues/5456
             adding = in_background(lambda: producer.send_offsets_to_transaction(positions, batch.membership, _STEP_S))
@@ -169,8 +170,9 @@ class LibrdkafkaTransactions:
 
 
 class _PendingTransaction:
-    def __init__(self, future: "Future[None]") -> None:
+    def __init__(self, future: "Future[None]", refused: list[Refusal]) -> None:
         self._future = future
+        self._refused = refused
 
     def wait(self, timeout_s: float) -> bool:
         try:
@@ -181,17 +183,18 @@ class _PendingTransaction:
             reason: KafkaError = error.args[0]
             if reason.code() in BEYOND_RETRY:
                 raise StreamError(explain(reason)) from error
-            raise TransactionAborted(explain(reason)) from error
+            raise TransactionAborted(explain(reason), self._refused) from error
         return True
 
 
-def _write_all(producer: Producer, records: Sequence[OutgoingRecord]) -> None:
-    """Return when every record is acknowledged; raise as soon as one is refused, or when the time is up."""
+def _write_all(producer: Producer, records: Sequence[OutgoingRecord], refused: list[Refusal]) -> None:
+    """Return when every record is acknowledged; raise as soon as one is refused, with all such put into `refused`."""
     outputs = _Outputs(producer, records)
     deadline = time.monotonic() + _STEP_S
     while not outputs.refused and producer.flush(_LOOK_S):
         if time.monotonic() > deadline:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "no acknowledgement in time"))  # noqa: SLF001
+    refused += [Refusal(record, explain(error), final=False) for record, error in outputs.refused]
     for _, error in outputs.refused:
         raise KafkaException(error)
 

@@ -7,6 +7,10 @@ from detector.stream.interfaces import StreamError
 from detector.stream.kafka_options import bootstrap_servers
 from detector.stream.probe import brokers_behind
 
+_EVENT_BYTES = 10 * 1024 * 1024
+"""What `DETECTOR_KAFKA__MAX_RECORD_BYTES` is by default: a larger one is read, but not written."""
+_OUTPUT_BYTES = 12 * 1024 * 1024
+
 
 def unreachable(kafka: KafkaSettings) -> str | None:
     """Try each server in turn; None as soon as one lets this client in, else why none can be reached.
@@ -41,11 +45,16 @@ def _first_that_works(servers: Sequence[str], kafka: KafkaSettings, *, follow: b
     return "; ".join(reasons)
 
 
-def how_to_create(topic: str, bootstrap_servers: str) -> str:
+def largest_message(topic: str, kafka: KafkaSettings) -> int:
+    """The bytes that a topic should permit: the outputs', more than the events', whose envelope they are."""
+    return _EVENT_BYTES if topic == kafka.events_topic else _OUTPUT_BYTES
+
+
+def how_to_create(topic: str, kafka: KafkaSettings) -> str:
     """The command that creates a missing topic."""
     return (
-        f"kafka-topics.sh --bootstrap-server {bootstrap_servers} --create --topic {topic} --partitions 4 "
-        "--config max.message.bytes=12582912"
+        f"kafka-topics.sh --bootstrap-server {kafka.bootstrap_servers} --create --topic {topic} --partitions 4 "
+        f"--config max.message.bytes={largest_message(topic, kafka)}"
     )
 
 

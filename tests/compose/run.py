@@ -72,7 +72,7 @@ def topics_as_documented(stack: Stack) -> None:
     described = stack.compose("exec", "-T", "kafka", *_DESCRIBE)
     for topic, settings in _TOPICS.items():
         (line,) = [line for line in described.splitlines() if f"Topic: {topic}\t" in line and "PartitionCount" in line]
-        for setting in ("PartitionCount: 4", "max.message.bytes=12582912", *settings):
+        for setting in ("PartitionCount: 4", *settings):
             if setting not in line:
                 raise Failed(f"{topic} is made without {setting}: {line}")
 
@@ -97,10 +97,11 @@ _SUPERFLUOUS = (
     " find /opt /root /home -name '*.whl' -o -name .cache -o -type d -name tests 2>/dev/null; true"
 )
 _DAY_MS = 24 * 60 * 60 * 1000
+_OF_OUTPUTS = ["max.message.bytes=12582912", f"retention.ms={30 * _DAY_MS}"]
 _TOPICS = {
-    "process-events": [f"retention.ms={_DAY_MS}", f"retention.bytes={2**30}"],
-    "process-alerts": [f"retention.ms={30 * _DAY_MS}"],
-    "process-events-dead-letter": [f"retention.ms={30 * _DAY_MS}"],
+    "process-events": ["max.message.bytes=10485760", f"retention.ms={_DAY_MS}", f"retention.bytes={2**30}"],
+    "process-alerts": _OF_OUTPUTS,
+    "process-events-dead-letter": _OF_OUTPUTS,
 }
 _DESCRIBE = ("/opt/kafka/bin/kafka-topics.sh", "--bootstrap-server", "kafka:19092", "--describe")
 _FIRST_ALERT = (

@@ -17,7 +17,8 @@ TLS = ROOT / "docker-compose.tls.yml"
 def _services():
     """All services of both files, each as the file says that brings it in."""
     tls, plain = (yaml.safe_load(path.read_text())["services"] for path in (TLS, FILE))
-    return {name: service for name, service in (tls | plain).items() if "image" in service}
+    merged = {name: plain.get(name, {}) | tls.get(name, {}) for name in plain | tls}
+    return {name: service for name, service in merged.items() if "image" in service}
 
 
 @pytest.mark.parametrize("files", [[FILE], [FILE, TLS]], ids=["plain", "tls"])

@@ -30,6 +30,7 @@ from tests.helpers import (
     kafka_options,
     running_detector,
     wait_until,
+    write_all,
 )
 
 
@@ -294,12 +295,22 @@ def test_exit_codes(tmp_path, model, kafka, options):
         'detector: DETECTOR_KAFKA__CLIENT=librdkafka needs the extra `librdkafka`: pip install "detector[librdkafka]"'
     )
 
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(name='torch')")
+    done = detector("--set", f"model.path={model}", "check", PYTHONPATH=path)
+    assert done.returncode == 2
+    assert "DETECTOR_MODEL__ENGINE=torch: torch is not installed here" in done.stdout
+
+    (tmp_path / "sklearn.py").write_text("raise ModuleNotFoundError(name='sklearn')")
+    done = detector("--set", f"model.path={model}", "--set", "model.engine=numpy", "score", SAMPLE, PYTHONPATH=path)
+    assert (done.returncode, done.stdout[:11]) == (0, "rows 12500,")
+    assert "detector[train]" in done.stderr
+
     done = detector("--set", "http.port=0", "run", cwd=tmp_path)
     assert done.returncode == 3
     assert done.stderr.splitlines()[-1].startswith("detector: models/current: no model folder there")
 
     sink = KafkaPythonSink(kafka)
-    assert sink.send([OutgoingRecord(kafka.events_topic, None, b"?", [])] * 30).wait(20)
+    write_all(sink, [OutgoingRecord(kafka.events_topic, None, b"?", [])] * 30)
     sink.close(5)
     done = detector(*options, "--set", "http.port=0", "--set", "dead_letter.max_consecutive=20", "run")
     assert done.returncode == 4
@@ -311,7 +322,7 @@ def test_wrong_topic_stops_with_nothing_committed_past_the_breach(options, kafka
     """What was committed is in the dead-letter topic, and the rest of the topic waits for whoever mends the setting."""
     sink = KafkaPythonSink(kafka)
     records = [OutgoingRecord(kafka.events_topic, b"one partition", b"?", [])] * 100
-    assert sink.send(records).wait(20)
+    write_all(sink, records)
     sink.close(5)
 
     limits = ["--set", "dead_letter.max_consecutive=30", "--set", "batch.max_records=10"]

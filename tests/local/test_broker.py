@@ -14,7 +14,7 @@ from detector.local.topics import create_topics, read_topic
 from detector.records import OutgoingRecord
 from detector.settings import KafkaSettings
 from detector.stream.kafka_python import KafkaPythonSink
-from tests.helpers import detector, java_processes, wait_until
+from tests.helpers import detector, java_processes, wait_until, write_all
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_data_is_kept_over_a_restart_in_a_given_folder(tmp_path):
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         create_topics(kafka, partitions=1)
         sink = KafkaPythonSink(kafka)
-        assert sink.send([OutgoingRecord(kafka.events_topic, None, b"kept", [])]).wait(20)
+        write_all(sink, [OutgoingRecord(kafka.events_topic, None, b"kept", [])])
         sink.close(5)
         assert "Kafka Server started" in broker.log_file.read_text()
 

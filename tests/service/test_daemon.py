@@ -123,7 +123,13 @@ def test_dead_letter_is_the_record_as_it_came(model):
 
 @pytest.mark.parametrize(
     ("fields", "key"),
-    [({"hostName": "web-1"}, b"web-1"), ({"hostName": ""}, b"k"), ({"hostName": 7}, b"k"), ({}, b"k")],
+    [
+        ({"hostName": "web-1"}, b"web-1"),
+        ({"hostName": ""}, b"k"),
+        ({"hostName": 7}, b"k"),
+        ({}, b"k"),
+        ({"hostName": "x" * 6_000_000}, b"k"),
+    ],
 )
 def test_alert_is_keyed_by_host(model, fields, key):
     """All alerts of a host are in one partition, in order; without a host the record's own key stays."""
@@ -208,6 +214,26 @@ def test_liveness_tells_a_stuck_loop_from_an_idle_topic(model, monkeypatch):
 
     assert verdicts["idle"] is None
     assert "no sign of life" in verdicts["stuck"]
+
+
+def test_progress_counts_from_the_start(model):
+    """A service that waits for its brokers has made none since then, and not since 1970."""
+    progress = []
+
+    class Source(MemorySource):
+        def poll(self, *arguments):
+            progress.append(daemon.metrics.value("detector_last_progress_timestamp_seconds"))
+            daemon.stop()
+            return super().poll(*arguments)
+
+    topics, before = MemoryTopics(), time.time()
+    daemon = Daemon(
+        settings(model),
+        lambda kafka, _guarantee, listener, _wait: (Source(topics, kafka.events_topic, listener), MemorySink(topics)),
+    )
+    daemon.run()
+
+    assert before <= progress[0] <= time.time()
 
 
 def test_positions_are_committed_behind_the_acknowledgements(model):

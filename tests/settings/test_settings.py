@@ -1,6 +1,7 @@
 """Settings: where they come from, and what is said when they are wrong."""
 
 import os
+import re
 
 import pytest
 from typer.testing import CliRunner
@@ -8,6 +9,7 @@ from typer.testing import CliRunner
 from detector.errors import UsageError
 from detector.settings import Settings, split_address
 from detector.settings_sources import load_settings, render_settings, setting_fields, variable
+from tests.helpers import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +49,15 @@ def test_precedence_is_command_line_environment_dotenv_secrets_toml_default(tmp_
         ("environment", "environment"),
         ("command", "command line"),
     ]
+
+
+def test_variables_of_the_compose_file_are_no_settings(tmp_path):
+    """It reads the same `.env`; whoever chose an image there can still use the command."""
+    named = set(re.findall(r"\$\{(DETECTOR_\w+)", (ROOT / "docker-compose.yml").read_text()))
+    (tmp_path / ".env").write_text("".join(f"{name}=x\n" for name in named))
+
+    assert len(named) > 3
+    assert load_settings().settings == Settings()
 
 
 def test_config_file_from_the_environment(tmp_path, monkeypatch):

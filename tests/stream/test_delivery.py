@@ -264,6 +264,36 @@ def test_aborted_batch_is_read_again_from_the_committed_positions(topics):
     assert [event.split()[0] for event in said.events] == ["waits", "aborted:", "resumed", "committed"]
 
 
+def test_transactions_that_are_aborted_again_and_again_are_one_outage(topics):
+    """A topic that refuses for an hour: not a line, and a moment of readiness, at each attempt."""
+    two_events(topics)
+    source = WatchedSource(topics)
+    refusal = Refusal(ONE, "NotEnoughReplicasError", final=False)
+    attempts = [ScriptedTransaction(1, TransactionAborted("x", [refusal])) for _ in range(3)]
+    deliver, said = exactly_once(source, ScriptedTransactions(topics, *attempts))
+
+    while not deliver.deliver(source.poll(10, 0, 0), [ONE], never):
+        assert not source._paused
+        deliver.commit(EMPTY)  # the source has not read on yet
+
+    assert said.events == ["waits", *["refused 1", "aborted: x"] * 3, "resumed", "committed"]
+
+
+def test_aborted_batch_that_is_anothers_by_now_is_not_waited_for(topics):
+    """Its partitions were taken away, and those that are left are empty: the instance is ready."""
+    two_events(topics)
+    source = WatchedSource(topics)
+    deliver, said = exactly_once(source, ScriptedTransactions(topics, ScriptedTransaction(0, TransactionAborted("x"))))
+    batch = source.poll(10, 0, 0)
+    topics.committed |= batch.next_offsets
+
+    assert not deliver.deliver(batch, [ONE], never)
+    assert said.events == ["aborted: x", "waits"]
+    deliver.commit(source.poll(10, 0, 0))
+
+    assert said.events == ["aborted: x", "waits", "resumed"]
+
+
 def test_transaction_whose_end_is_unknown_is_settled_by_the_brokers_positions(topics):
     """The connection broke behind the commit: what is committed is not written twice."""
     two_events(topics)

@@ -8,7 +8,7 @@ from kafka import errors as kafka_errors
 from detector.records import OutgoingRecord, Partition
 from detector.stream.kafka_python import KafkaPythonSink, KafkaPythonSource
 from tests.contract.test_stream import Heard, next_batch
-from tests.helpers import alive_until, wait_until
+from tests.helpers import alive_until, wait_until, write_all
 
 
 def owned(*sources):
@@ -47,7 +47,7 @@ def test_partition_that_comes_back_is_read_from_what_is_committed_now(kafka):
     """Not from what was committed when its position was last asked for: others worked on it meanwhile."""
     sink = KafkaPythonSink(kafka)
     for _ in range(40):
-        assert sink.send([OutgoingRecord(kafka.events_topic, None, b"x", [])]).wait(20)
+        write_all(sink, [OutgoingRecord(kafka.events_topic, None, b"x", [])])
     sink.close(5)
     first = KafkaPythonSource(kafka, Heard())
     alive_until(lambda: owned(first) == [4], [first], "all partitions")

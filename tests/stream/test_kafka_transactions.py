@@ -15,7 +15,7 @@ from detector.stream.interfaces import Batch, StreamError, TransactionAborted
 from detector.stream.kafka_python import KafkaPythonSink, KafkaPythonSource
 from detector.stream.kafka_transactions import KafkaPythonTransactions, wait_for_all
 from tests.contract.test_stream import Heard, next_batch
-from tests.helpers import group_progress, wait_until
+from tests.helpers import group_progress, wait_until, write_all
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def alert(kafka, value=b"alert"):
 
 def read_one(kafka) -> tuple[KafkaPythonSource, Batch]:
     sink = KafkaPythonSink(kafka)
-    assert sink.send([OutgoingRecord(kafka.events_topic, None, b"event", [])]).wait(20)
+    write_all(sink, [OutgoingRecord(kafka.events_topic, None, b"event", [])])
     sink.close(5)
     source = KafkaPythonSource(kafka, Heard())
     return source, next_batch(source)
@@ -93,6 +93,21 @@ def test_fenced_producer_is_replaced(named):
 
     assert [record.value for record in read_topic(named, named.alerts_topic)] == [b"2"]
     for opened in (first, second, source):
+        opened.close(5)
+
+
+def test_refused_record_is_told_with_the_abort(kafka):
+    """Which topic refuses is what whoever is called wants to know; the number of them is a metric."""
+    source, batch = read_one(kafka)
+    transactions = KafkaPythonTransactions(kafka)
+    nowhere = OutgoingRecord("no-such-topic", None, b"alert", [])
+    pending = transactions.transact(batch, [alert(kafka), nowhere])
+
+    with pytest.raises(TransactionAborted) as caught:
+        wait_until(lambda: pending.wait(1), "the end of the transaction")
+
+    assert [refusal.record for refusal in caught.value.refused] == [nowhere]
+    for opened in (transactions, source):
         opened.close(5)
 
 

@@ -42,7 +42,7 @@ def first_record(source):
 def test_null_header_stays_null(kafka, sink):
     """A dead letter's headers are the record's own, also those that kafka-python cannot write."""
     headers = [("a", None), ("b", b"1"), ("a", b"")]
-    assert sink.send([OutgoingRecord(kafka.dead_letter_topic, None, b"x", headers)]).wait(20)
+    write_all(sink, [OutgoingRecord(kafka.dead_letter_topic, None, b"x", headers)])
 
     (record,) = read_topic(kafka, kafka.dead_letter_topic)
 
@@ -299,6 +299,22 @@ def test_member_that_lost_its_partitions_cannot_commit_for_them(kafka, sink):
 
     assert read_topic(kafka, kafka.alerts_topic) == []
     transactions.close(5)
+
+
+def test_refused_record_is_told_with_the_abort(kafka, sink):
+    """Which topic refuses is what whoever is called wants to know; the number of them is a metric."""
+    fill(sink, kafka, 1)
+    source, transactions = LibrdkafkaSource(kafka, Heard()), LibrdkafkaTransactions(kafka)
+    batch = next_batch(source)
+    nowhere = OutgoingRecord("no-such-topic", None, b"alert", [])
+    pending = transactions.transact(batch, [alert(kafka), nowhere])
+
+    with pytest.raises(TransactionAborted) as caught:
+        wait_until(lambda: pending.wait(1), "the end of the transaction")
+
+    assert nowhere in [refusal.record for refusal in caught.value.refused]
+    for opened in (transactions, source):
+        opened.close(5)
 
 
 def test_fenced_producer_is_replaced(kafka, sink):
