@@ -134,7 +134,12 @@ class Scene:
         committed = self.wait_until_committed()
         wait_until(lambda: not self._open_transactions(), "the end of the transactions that a killed instance left")
         topics = (self.kafka.events_topic, self.kafka.alerts_topic, self.kafka.dead_letter_topic)
-        return reconcile(*(read_topic(self.kafka, topic) for topic in topics), committed, self._scorer)
+        events, alerts, dead_letters = (read_topic(self.kafka, topic) for topic in topics)
+        written = [json.loads(alert.value) for alert in alerts]
+        of = {(alert["source"]["partition"], alert["source"]["offset"]): alert["alert_id"] for alert in written}
+        assert {alert["alert_id"] for alert in written} == set(of.values())  # by it a duplicate is known as one
+        assert len(of) == len(set(of.values()))
+        return reconcile(events, alerts, dead_letters, committed, self._scorer)
 
     def _open_transactions(self) -> bool:
         """Whether a reader of committed records stops before the end of an output topic."""
