@@ -188,7 +188,9 @@ def looked_into(stack: Stack) -> None:
 
 
 def _versions(stack: Stack) -> set[str]:
-    found = stack.prometheus.get("query", query="detector_model_info")["result"]
+    # An instance that went while Prometheus was down itself is told of for five minutes more.
+    fresh = "detector_model_info and time() - timestamp(detector_model_info) < 15"
+    found = stack.prometheus.get("query", query=fresh)["result"]
     return {series["metric"]["version"] for series in found}
 
 
