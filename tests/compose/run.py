@@ -148,6 +148,7 @@ def again(stack: Stack) -> None:
 
 def trained_anew(stack: Stack) -> None:
     """By the commands of docs/deploy.md: another model scores."""
+    wait("trained anew: one model before it", lambda: len(_versions(stack)) == 1, time.monotonic())
     before = _versions(stack)
     stack.compose("run", "--rm", "--entrypoint", "rm", "train", "-r", "/models/current")
     stack.compose("up", "train")
