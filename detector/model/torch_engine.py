@@ -15,7 +15,7 @@ class TorchEngine:
 
     def score(self, features: Float64s) -> Float64s:
         """See `Engine.score`."""
-        inputs = torch.from_numpy(self._network.inputs(features))
+        inputs = torch.from_numpy(self._network.inputs(features)).double()
         # Plain functions: for some thousand rows the calls of `torch.nn.Sequential` cost as much as the arithmetic.
         with torch.inference_mode():
             probabilities = [_forward(inputs, layers).sigmoid_() for layers in self._members]
@@ -25,7 +25,7 @@ class TorchEngine:
 
 
 def _transposed(layer: Layer) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.from_numpy(layer.weight).t().contiguous(), torch.from_numpy(layer.bias)
+    return torch.from_numpy(layer.weight).t().contiguous().double(), torch.from_numpy(layer.bias).double()
 
 
 def _forward(inputs: torch.Tensor, layers: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
@@ -34,4 +34,4 @@ def _forward(inputs: torch.Tensor, layers: list[tuple[torch.Tensor, torch.Tensor
     hidden = inputs
     for weight, bias in hidden_layers:
         hidden = torch.addmm(bias, hidden, weight).relu_()
-    return torch.addmm(last_bias, hidden, last_weight)[:, 0].double()
+    return torch.addmm(last_bias, hidden, last_weight)[:, 0]

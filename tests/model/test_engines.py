@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from safetensors.numpy import load_file
@@ -80,6 +80,8 @@ def test_scores_equal_an_independent_computation_on_every_real_row(name, model, 
     st.integers(1, 3),
     st.integers(0, 5),
 )
+# In float32 the sums of this one are 6e-6 apart: what is added up is large, and what is left of it small.
+@example(np.array([[-898.0, 0, -401, -1, 0, -13, -151]]), 3, 3)
 def test_engines_agree_on_any_events(features, members, seed):
     """An operator can change the engine without an alert changing: ensembles, transforms, extreme values alike."""
     built = network(members, ["identity", "signed_log1p"] * 3 + ["signed_log1p"], seed=seed)
