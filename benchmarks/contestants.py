@@ -47,6 +47,7 @@ def detector(
             "DETECTOR_KAFKA__CLIENT": client,
             "DETECTOR_MODEL__ENGINE": engine,
             "DETECTOR_DELIVERY__GUARANTEE": guarantee,
+            "DETECTOR_BATCH__MAX_RECORDS": "",  # its own default, which depends on the guarantee
             "DETECTOR_LOG__LEVEL": "warning",
             **environment,
         },

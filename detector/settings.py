@@ -14,6 +14,9 @@ PositiveInt = Annotated[int, Field(gt=0)]
 _DEFAULT_KAFKA_PORT = 9092
 _TOPICS = 3
 
+LARGEST_TRANSACTION = 10_000
+"""Records in a batch at most, with exactly-once and without a wish: its round trips take as long for few as for many."""
+
 
 def split_address(server: str) -> tuple[str, int]:
     """`HOST:PORT`, `HOST` or `[IPv6]:PORT` to host and port.
@@ -102,7 +105,9 @@ class DeliverySettings(_Group):
 class BatchSettings(_Group):
     """When a micro-batch closes: at whichever comes first."""
 
-    max_records: PositiveInt = Field(5000, description="records in a batch at most")
+    max_records: PositiveInt = Field(
+        5000, description=f"records in a batch at most; with exactly-once {LARGEST_TRANSACTION}, when unset"
+    )
     max_wait_ms: int = Field(20, description="wait after the first record at most, ms", ge=0)
 
 

@@ -51,6 +51,23 @@ def test_precedence_is_command_line_environment_dotenv_secrets_toml_default(tmp_
     ]
 
 
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ([], 5000),
+        (["delivery.guarantee=exactly-once"], 10_000),
+        (["delivery.guarantee=exactly-once", "batch.max_wait_ms=5"], 10_000),
+        (["delivery.guarantee=exactly-once", "batch.max_records=300"], 300),
+    ],
+)
+def test_transactions_are_larger_unless_somebody_says_how_large(overrides, expected):
+    """A transaction's round trips are the same for any number of records."""
+    loaded = load_settings(overrides=overrides)
+
+    assert loaded.settings.batch.max_records == expected
+    assert f"max_records = {expected}  # {'command line' if expected == 300 else 'default'}" in render_settings(loaded)
+
+
 def test_variables_of_the_compose_file_are_no_settings(tmp_path):
     """It reads the same `.env`; whoever chose an image there can still use the command."""
     named = set(re.findall(r"\$\{(DETECTOR_\w+)", (ROOT / "docker-compose.yml").read_text()))
