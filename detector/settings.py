@@ -15,7 +15,7 @@ _DEFAULT_KAFKA_PORT = 9092
 _TOPICS = 3
 
 LARGEST_TRANSACTION = 10_000
-"""Records in a batch at most, with exactly-once and without a wish: its round trips take as long for few as for many."""
+"""Records in a batch at most, with exactly-once, when unset: its round trips take as long for few as for many."""
 
 
 def split_address(server: str) -> tuple[str, int]:
