@@ -23,6 +23,7 @@ warnings.filterwarnings("ignore", "Producer abort_transaction failed during clos
 _LOOK_S = 0.1
 _STEP_S = TRANSACTION_TIMEOUT_MS / 1000
 """For each step of a transaction; after this the brokers abort it by themselves."""
+_GONE = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN}  # noqa: SLF001 - public all the same
 _PATIENCE_S = 2.0
 """With the group's coordinator, which answers in milliseconds or has been away; twice as long each time in a row."""
 
@@ -85,6 +86,25 @@ class _Pending:
         return [Refusal(record, explain(error), is_final(error)) for record, error in self._outputs.refused]
 
 
+class _BrokerWentError(Exception):
+    """A broker went away while outputs were on their way to it."""
+
+
+class _Departures:
+    """What a producer calls when something is wrong; remembers whether a broker went away.
+
+    The library would write again, with the same epoch, to whoever takes that broker's place. But that one may be late
+    with the mark that commits the transaction before, and the mark would commit this one, too, whatever becomes
+    of it: outputs twice (seen on Kafka 4.3.1; KIP-890 is about such marks). A new producer has an epoch of its own.
+    """
+
+    def __init__(self) -> None:
+        self.seen = False
+
+    def __call__(self, error: KafkaError) -> None:
+        self.seen = self.seen or error.code() in _GONE
+
+
 class LibrdkafkaTransactions:
     """Writes with a transactional producer, and makes a new one when the old one is past use.
 
@@ -97,6 +117,7 @@ class LibrdkafkaTransactions:
         # over a restart and ends at once what it left open; another one's open transaction ends by its timeout.
         transactional_id = f"{kafka.group_id}-{kafka.instance_id or uuid4().hex}"
         self._options = transaction_options(kafka, transactional_id)
+        self._departures = _Departures()
         self._producer: Producer | None = None
         self._running: Future[None] | None = None
         self._patience_s = _PATIENCE_S
@@ -121,52 +142,76 @@ class LibrdkafkaTransactions:
         """
         if self._producer is not None:
             return self._producer
-        producer = Producer(self._options, logger=client_log())
+        departures = _Departures()
+        producer = Producer(self._options | {"error_cb": departures}, logger=client_log())
         try:
             producer.init_transactions(_STEP_S)
         except BaseException:
             _abandon(producer, 0)
             raise
-        self._producer = producer
+        departures.seen = False  # whoever could not be reached until here was not needed
+        self._producer, self._departures = producer, departures
         return producer
 
     def _transact(self, batch: Batch, records: Sequence[OutgoingRecord], refused: list[Refusal]) -> None:
         if batch.membership is None:
             raise TransactionAborted("this member is in no group")
-        producer = self.connect()
+        producer = self._sound_producer()
         positions = [TopicPartition(*tp, offset) for tp, offset in batch.next_offsets.items()]
         try:
             producer.begin_transaction()
-            _write_all(producer, records, refused)
+            _write_all(producer, records, refused, self._departures)
             # A coordinator that goes away and comes back is sometimes waited for without an end, whatever the timeout:
             # https://github.com/confluentinc/librdkafka/issues/5456
             adding = in_background(lambda: producer.send_offsets_to_transaction(positions, batch.membership, _STEP_S))
             adding.result(self._patience_s)
             producer.commit_transaction(_STEP_S)
+        except _BrokerWentError as error:
+            _abandon(producer, 0)
+            self._replace()
+            raise TransactionAborted("a broker went away") from error
         except TimeoutError as error:
-            self._leave()
+            # The call may never end, so the producer cannot be closed: it is left behind.
+            self._patience_s = min(2 * self._patience_s, _STEP_S)
+            self._replace()
             raise TransactionAborted("the group's coordinator did not answer in time") from error
         except BaseException:
             self._abort(producer)
             raise
         self._patience_s = _PATIENCE_S
 
-    def _leave(self) -> None:
-        """Go on without the producer, which a call that may never end is still in: it cannot be closed.
-
-        Its successor fences it, before anybody asks for the positions that the call may still add.
-        """
-        self._patience_s = min(2 * self._patience_s, _STEP_S)
-        self._producer = None
-        self.connect()
+    def _sound_producer(self) -> Producer:
+        """One that no broker left since its last transaction."""
+        producer = self.connect()
+        producer.poll(0)  # it is told here
+        if not self._departures.seen:
+            return producer
+        _abandon(producer, 0)
+        return self._replace()
 
     def _abort(self, producer: Producer) -> None:
-        """Abort, or give the producer up: the next one's start ends what this one left open."""
         try:
             producer.abort_transaction(_STEP_S)
         except KafkaException:
-            self._producer = None
             _abandon(producer, 0)
+            self._replace()
+
+    def _replace(self) -> Producer:
+        """Go on with another producer, once there is one: its start fences the old one and ends what that left open.
+
+        Only then does anybody ask for the positions, to which the old one may still have added until then.
+
+        Raises:
+            KafkaException: the brokers refuse.
+        """
+        self._producer = None
+        while True:
+            try:
+                return self.connect()
+            except KafkaException as error:
+                if error.args[0].code() in BEYOND_RETRY:
+                    raise
+                time.sleep(_LOOK_S)
 
 
 class _PendingTransaction:
@@ -187,11 +232,20 @@ class _PendingTransaction:
         return True
 
 
-def _write_all(producer: Producer, records: Sequence[OutgoingRecord], refused: list[Refusal]) -> None:
-    """Return when every record is acknowledged; raise as soon as one is refused, with all such put into `refused`."""
+def _write_all(
+    producer: Producer, records: Sequence[OutgoingRecord], refused: list[Refusal], departures: _Departures
+) -> None:
+    """Return when every record is acknowledged; raise as soon as one is refused, with all such put into `refused`.
+
+    Raises:
+        _BrokerWentError: a broker did, and not everything was acknowledged.
+        KafkaException: a record was refused, or it took too long.
+    """
     outputs = _Outputs(producer, records)
     deadline = time.monotonic() + _STEP_S
     while not outputs.refused and producer.flush(_LOOK_S):
+        if departures.seen:
+            raise _BrokerWentError
         if time.monotonic() > deadline:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "no acknowledgement in time"))  # noqa: SLF001
     refused += [Refusal(record, explain(error), final=False) for record, error in outputs.refused]

@@ -370,6 +370,58 @@ def test_call_that_does_not_come_back_is_left_behind(kafka, sink, monkeypatch):
         opened.close(5)
 
 
+class LosesItsBroker(confluent_kafka.Producer):
+    """The first time that it waits for acknowledgements, its broker goes away instead."""
+
+    waits = 0
+
+    def __init__(self, options, **others) -> None:
+        self._tell = options["error_cb"]
+        super().__init__(options, **others)
+
+    def flush(self, timeout):
+        LosesItsBroker.waits += 1
+        if LosesItsBroker.waits > 1:
+            return super().flush(timeout)
+        self._tell(KafkaError(KafkaError._TRANSPORT))
+        return 1
+
+
+def test_broker_that_goes_takes_the_transaction_with_it(kafka, sink, monkeypatch):
+    """Written again with the same epoch, its records could be committed by a late mark of the transaction before."""
+    monkeypatch.setattr("detector.stream.librdkafka_sink.Producer", LosesItsBroker)
+    fill(sink, kafka, 1)
+    source = LibrdkafkaSource(kafka, Heard())
+    batch = next_batch(source)
+    transactions = LibrdkafkaTransactions(kafka)
+
+    with pytest.raises(TransactionAborted, match="a broker went away"):
+        transactions.transact(batch, [alert(kafka, b"1")]).wait(30)
+    assert transactions.transact(batch, [alert(kafka, b"2")]).wait(30)
+
+    assert [record.value for record in read_topic(kafka, kafka.alerts_topic)] == [b"2"]
+    for opened in (transactions, source):
+        opened.close(5)
+
+
+def test_broker_that_went_between_two_transactions_ends_the_producer(kafka, sink):
+    """The next transaction is another producer's, with an epoch of its own; nothing is aborted."""
+    fill(sink, kafka, 1)
+    source = LibrdkafkaSource(kafka, Heard())
+    batch = next_batch(source)
+    transactions = LibrdkafkaTransactions(kafka)
+    assert transactions.transact(batch, [alert(kafka, b"1")]).wait(30)
+    first = transactions.connect()
+
+    transactions._departures(KafkaError(KafkaError._TRANSPORT))
+    assert transactions.transact(batch, [alert(kafka, b"2")]).wait(30)
+
+    assert transactions.connect() is not first
+    assert [record.value for record in read_topic(kafka, kafka.alerts_topic)] == [b"1", b"2"]
+    for opened in (transactions, source):
+        opened.close(5)
+
+
 def test_record_that_no_topic_takes_stops(kafka, sink):
     """An alert is never left out so that the rest can go on."""
     fill(sink, kafka, 1)
