@@ -19,7 +19,7 @@ from detector.settings import BatchSettings, KafkaSettings
 
 _batch = BatchSettings()
 MAX_RECORDS, MAX_WAIT_MS = _batch.max_records, _batch.max_wait_ms
-"""The daemon's defaults, for whoever reads in batches."""
+"""The daemon's defaults with at-least-once, for whoever reads in batches."""
 _START_TIMEOUT_S = 120.0
 _CATCH_UP_S = 30.0
 _LOOK_S = 0.25

@@ -27,8 +27,7 @@ RESULTS = Path(__file__).parent / "results"
 SECTIONS = ("core", "throughput", "startup", "latency", "sweep", "features", "scaling")
 _EVENTS = 300_000
 _MANY_EVENTS = 1_000_000
-"""The quickest are through with the others' in half a second, a quarter of which waited in a client when the clock
-started."""
+"""The quickest finish 300,000 in half a second, and a quarter of those were in a client's queue at the start."""
 
 
 def _options() -> argparse.Namespace:

@@ -11,7 +11,7 @@ EngineName = Literal["torch", "numpy"]
 
 
 class Engine(Protocol):
-    """Scores batches; two engines agree to 1e-6 on the same network, whatever its weights and the events are.
+    """Scores batches; two engines agree to 1e-6 on the same network, for any event.
 
     So both add up in float64: in float32 the order of a sum decides about its last digits, and large terms that cancel
     leave nothing else.

@@ -149,9 +149,15 @@ class _OncePerKind(logging.Filter):
         return True
 
 
+def _is_no_succession(record: logging.LogRecord) -> bool:
+    """A producer calls it fatal that it was fenced. By its own successor, mostly; else it is raised."""
+    return "fenced by a newer instance" not in record.getMessage()
+
+
 def client_log() -> logging.Logger:
     """Where librdkafka's log lines go: with everybody else's, one of each kind a minute."""
     logger = logging.getLogger("librdkafka")
     if not any(isinstance(known, _OncePerKind) for known in logger.filters):
+        logger.addFilter(_is_no_succession)
         logger.addFilter(_OncePerKind())
     return logger

@@ -23,7 +23,14 @@ warnings.filterwarnings("ignore", "Producer abort_transaction failed during clos
 _LOOK_S = 0.1
 _STEP_S = TRANSACTION_TIMEOUT_MS / 1000
 """For each step of a transaction; after this the brokers abort it by themselves."""
-_GONE = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN}  # noqa: SLF001 - public all the same
+_GONE = {
+    KafkaError._TRANSPORT,  # noqa: SLF001 - public all the same
+    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+    KafkaError._RESOLVE,  # noqa: SLF001
+    KafkaError._TIMED_OUT,  # noqa: SLF001 - requests, and the connection was closed for it
+}
+_AGAIN_S = 0.5
+"""Before another start of a producer is tried."""
 _PATIENCE_S = 2.0
 """With the group's coordinator, which answers in milliseconds or has been away; twice as long each time in a row."""
 
@@ -94,8 +101,9 @@ class _Departures:
     """What a producer calls when something is wrong; remembers whether a broker went away.
 
     The library would write again, with the same epoch, to whoever takes that broker's place. But that one may be late
-    with the mark that commits the transaction before, and the mark would commit this one, too, whatever becomes
-    of it: outputs twice (seen on Kafka 4.3.1; KIP-890 is about such marks). A new producer has an epoch of its own.
+    with the mark that commits the transaction before, and the late mark also commits what this one has written by then,
+    even if it is aborted later: outputs twice (seen on Kafka 4.3.1; KIP-890 is about such marks). A new producer has an
+    epoch of its own.
     """
 
     def __init__(self) -> None:
@@ -149,7 +157,8 @@ class LibrdkafkaTransactions:
         except BaseException:
             _abandon(producer, 0)
             raise
-        departures.seen = False  # whoever could not be reached until here was not needed
+        producer.poll(0)  # delivers the errors that came until here:
+        departures.seen = False  # whoever could not be reached was not needed
         self._producer, self._departures = producer, departures
         return producer
 
@@ -183,7 +192,7 @@ class LibrdkafkaTransactions:
     def _sound_producer(self) -> Producer:
         """One that no broker left since its last transaction."""
         producer = self.connect()
-        producer.poll(0)  # it is told here
+        producer.poll(0)  # delivers the errors that came since
         if not self._departures.seen:
             return producer
         _abandon(producer, 0)
@@ -209,9 +218,11 @@ class LibrdkafkaTransactions:
             try:
                 return self.connect()
             except KafkaException as error:
-                if error.args[0].code() in BEYOND_RETRY:
+                reason: KafkaError = error.args[0]
+                if reason.fatal() or reason.code() in BEYOND_RETRY:
                     raise
-                time.sleep(_LOOK_S)
+                client_log().warning("%s: no producer can be started: %s", reason.name(), reason.str())
+                time.sleep(_AGAIN_S)
 
 
 class _PendingTransaction:

@@ -2,7 +2,6 @@
 
 import logging
 import sys
-import threading
 import time
 
 import confluent_kafka
@@ -15,7 +14,7 @@ from detector.local.topics import read_topic
 from detector.records import OutgoingRecord, Partition
 from detector.settings import KafkaSettings
 from detector.stream.connect import client_of, open_stream
-from detector.stream.interfaces import StreamError, TransactionAborted, UnavailableError
+from detector.stream.interfaces import StreamError, UnavailableError
 from detector.stream.librdkafka_faults import Failures, client_log, explained, is_final
 from detector.stream.librdkafka_options import consumer_options, producer_options
 from detector.stream.librdkafka_sink import LibrdkafkaSink, LibrdkafkaTransactions
@@ -286,177 +285,6 @@ class _Silent:
     def commit(self, **_) -> None: ...
 
 
-def test_member_that_lost_its_partitions_cannot_commit_for_them(kafka, sink):
-    """The zombie of KIP-447: its alerts are never seen, its positions never move."""
-    fill(sink, kafka, 1)
-    source = LibrdkafkaSource(kafka, Heard())
-    batch = next_batch(source)
-    source.close(5)
-    transactions = LibrdkafkaTransactions(kafka)
-
-    with pytest.raises(TransactionAborted):
-        wait_until(lambda: transactions.transact(batch, [alert(kafka)]).wait(1), "the end of the transaction")
-
-    assert read_topic(kafka, kafka.alerts_topic) == []
-    transactions.close(5)
-
-
-def test_refused_record_is_told_with_the_abort(kafka, sink):
-    """Which topic refuses is what whoever is called wants to know; the number of them is a metric."""
-    fill(sink, kafka, 1)
-    source, transactions = LibrdkafkaSource(kafka, Heard()), LibrdkafkaTransactions(kafka)
-    batch = next_batch(source)
-    nowhere = OutgoingRecord("no-such-topic", None, b"alert", [])
-    pending = transactions.transact(batch, [alert(kafka), nowhere])
-
-    with pytest.raises(TransactionAborted) as caught:
-        wait_until(lambda: pending.wait(1), "the end of the transaction")
-
-    assert nowhere in [refusal.record for refusal in caught.value.refused]
-    for opened in (transactions, source):
-        opened.close(5)
-
-
-def test_fenced_producer_is_replaced(kafka, sink):
-    """Its transaction timed out, or a second one of its name was there for a moment: the next batch goes through."""
-    named = kafka.model_copy(update={"instance_id": "one"})
-    fill(sink, kafka, 1)
-    source = LibrdkafkaSource(named, Heard())
-    batch = next_batch(source)
-    first, second = LibrdkafkaTransactions(named), LibrdkafkaTransactions(named)
-    first.connect()
-    second.connect()
-
-    with pytest.raises(TransactionAborted):
-        wait_until(lambda: first.transact(batch, [alert(named, b"1")]).wait(1), "the end of the transaction")
-    assert first.transact(batch, [alert(named, b"2")]).wait(30)
-
-    assert [record.value for record in read_topic(named, named.alerts_topic)] == [b"2"]
-    for opened in (first, second, source):
-        opened.close(5)
-
-
-class NotComingBack(confluent_kafka.Producer):
-    """The first call for a transaction's positions does not come back: librdkafka's issue 5456."""
-
-    end = threading.Event()
-    calls = 0
-
-    def send_offsets_to_transaction(self, *arguments):
-        NotComingBack.calls += 1
-        if NotComingBack.calls == 1:
-            self.end.wait(60)
-        super().send_offsets_to_transaction(*arguments)
-
-
-def test_call_that_does_not_come_back_is_left_behind(kafka, sink, monkeypatch):
-    """The next transactions go through, and what the first one wrote is never seen."""
-    monkeypatch.setattr("detector.stream.librdkafka_sink.Producer", NotComingBack)
-    fill(sink, kafka, 1)
-    source = LibrdkafkaSource(kafka, Heard())
-    batch = next_batch(source)
-    transactions = LibrdkafkaTransactions(kafka)
-    started = time.monotonic()
-
-    with pytest.raises(TransactionAborted, match="did not answer in time"):
-        transactions.transact(batch, [alert(kafka, b"1")]).wait(30)
-    assert time.monotonic() - started < 8
-    assert transactions.transact(batch, [alert(kafka, b"2")]).wait(30)
-    NotComingBack.end.set()  # it comes back after all, and is fenced
-    assert transactions.transact(batch, [alert(kafka, b"3")]).wait(30)
-
-    assert [record.value for record in read_topic(kafka, kafka.alerts_topic)] == [b"2", b"3"]
-    for opened in (transactions, source):
-        opened.close(5)
-
-
-class LosesItsBroker(confluent_kafka.Producer):
-    """The first time that it waits for acknowledgements, its broker goes away instead."""
-
-    waits = 0
-
-    def __init__(self, options, **others) -> None:
-        self._tell = options["error_cb"]
-        super().__init__(options, **others)
-
-    def flush(self, timeout):
-        LosesItsBroker.waits += 1
-        if LosesItsBroker.waits > 1:
-            return super().flush(timeout)
-        self._tell(KafkaError(KafkaError._TRANSPORT))
-        return 1
-
-
-def test_broker_that_goes_takes_the_transaction_with_it(kafka, sink, monkeypatch):
-    """Written again with the same epoch, its records could be committed by a late mark of the transaction before."""
-    monkeypatch.setattr("detector.stream.librdkafka_sink.Producer", LosesItsBroker)
-    fill(sink, kafka, 1)
-    source = LibrdkafkaSource(kafka, Heard())
-    batch = next_batch(source)
-    transactions = LibrdkafkaTransactions(kafka)
-
-    with pytest.raises(TransactionAborted, match="a broker went away"):
-        transactions.transact(batch, [alert(kafka, b"1")]).wait(30)
-    assert transactions.transact(batch, [alert(kafka, b"2")]).wait(30)
-
-    assert [record.value for record in read_topic(kafka, kafka.alerts_topic)] == [b"2"]
-    for opened in (transactions, source):
-        opened.close(5)
-
-
-def test_broker_that_went_between_two_transactions_ends_the_producer(kafka, sink):
-    """The next transaction is another producer's, with an epoch of its own; nothing is aborted."""
-    fill(sink, kafka, 1)
-    source = LibrdkafkaSource(kafka, Heard())
-    batch = next_batch(source)
-    transactions = LibrdkafkaTransactions(kafka)
-    assert transactions.transact(batch, [alert(kafka, b"1")]).wait(30)
-    first = transactions.connect()
-
-    transactions._departures(KafkaError(KafkaError._TRANSPORT))
-    assert transactions.transact(batch, [alert(kafka, b"2")]).wait(30)
-
-    assert transactions.connect() is not first
-    assert [record.value for record in read_topic(kafka, kafka.alerts_topic)] == [b"1", b"2"]
-    for opened in (transactions, source):
-        opened.close(5)
-
-
-def test_record_that_no_topic_takes_stops(kafka, sink):
-    """An alert is never left out so that the rest can go on."""
-    fill(sink, kafka, 1)
-    source = LibrdkafkaSource(kafka, Heard())
-    batch = next_batch(source)
-    transactions = LibrdkafkaTransactions(kafka.model_copy(update={"max_record_bytes": 1}))
-
-    with pytest.raises(StreamError, match="MSG_SIZE_TOO_LARGE"):
-        wait_until(
-            lambda: transactions.transact(batch, [alert(kafka), alert(kafka, b"x" * 200_000)]).wait(1), "the refusal"
-        )
-
-    assert read_topic(kafka, kafka.alerts_topic) == []
-    assert transactions.transact(batch, []).wait(30)
-    for opened in (transactions, source):
-        opened.close(5)
-
-
-def alert(kafka, value=b"alert"):
-    return OutgoingRecord(kafka.alerts_topic, None, value, [])
-
-
-def test_membership_without_a_name_is_no_membership(kafka, sink):
-    """Brokers let positions pass that come with none: a process whose session is over must not commit so."""
-    fill(sink, kafka, 1)
-    source = LibrdkafkaSource(kafka, Heard())
-    batch = next_batch(source)
-    source.close(5)
-    transactions = LibrdkafkaTransactions(kafka)
-    nameless = type(batch)(batch.records, batch.next_offsets, None)
-
-    with pytest.raises(TransactionAborted, match="no group"):
-        transactions.transact(nameless, [alert(kafka)]).wait(10)
-
-
 def test_log_says_each_kind_once_a_minute(caplog):
     """A broker that is away for an hour is some lines, not thousands."""
     for number in range(50):
@@ -465,6 +293,15 @@ def test_log_says_each_kind_once_a_minute(caplog):
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
         "TEST-FAIL [detector#consumer-1] connection 0 refused"
     ]
+
+
+def test_log_does_not_call_it_fatal_that_a_producer_has_a_successor(caplog):
+    """It was given up for that; whoever reads the log at night has nothing to do."""
+    with caplog.at_level("WARNING", "librdkafka"):
+        client_log().error("%s %s", "FATAL", "Local: This instance has been fenced by a newer instance")
+        client_log().error("%s %s", "FATAL", "something else")
+
+    assert [record.args[1] for record in caplog.records] == ["something else"]
 
 
 def test_opening_waits_for_missing_topics_and_gives_the_client_of_the_settings(kafka):
