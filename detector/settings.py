@@ -14,7 +14,7 @@ PositiveInt = Annotated[int, Field(gt=0)]
 _DEFAULT_KAFKA_PORT = 9092
 _TOPICS = 3
 
-TRANSACTION_RECORDS = 10_000
+TRANSACTION_RECORDS = 7_000
 """Records in a batch at most, with exactly-once, when unset: its round trips take as long for few as for many."""
 
 

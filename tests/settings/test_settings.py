@@ -55,8 +55,8 @@ def test_precedence_is_command_line_environment_dotenv_secrets_toml_default(tmp_
     ("overrides", "expected"),
     [
         ([], 5000),
-        (["delivery.guarantee=exactly-once"], 10_000),
-        (["delivery.guarantee=exactly-once", "batch.max_wait_ms=5"], 10_000),
+        (["delivery.guarantee=exactly-once"], 7_000),
+        (["delivery.guarantee=exactly-once", "batch.max_wait_ms=5"], 7_000),
         (["delivery.guarantee=exactly-once", "batch.max_records=300"], 300),
     ],
 )
