@@ -67,9 +67,15 @@ def _settings(context: typer.Context) -> Settings:
 @app.command()
 def run(context: typer.Context) -> None:
     """Run the daemon in the foreground, until SIGTERM or SIGINT."""
+    from detector.service.allocator import keep_freed_memory
+
+    settings = _settings(context)
+    if settings.kafka.client == "kafka-python":  # librdkafka keeps its own
+        keep_freed_memory()
+
     from detector.service.daemon import Daemon
 
-    Daemon(_settings(context)).run()
+    Daemon(settings).run()
 
 
 @app.command()

@@ -25,7 +25,7 @@ class Partition(NamedTuple):
 
 
 class Record(Protocol):
-    """A record as it was read: what kafka-python's `ConsumerRecord` has, so that none is copied.
+    """A record as it was read.
 
     `timestamp` is in milliseconds since the epoch, -1 when there is none.
     """

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import structlog
 
@@ -17,16 +18,17 @@ from detector.metrics import Metrics
 from detector.service.health import Health
 from detector.service.http import HttpServer
 from detector.service.limits import DeadLetterLimits
+from detector.service.pipeline import Pipeline
 from detector.service.reload import ModelKeeper
 from detector.service.reporter import Reporter
 from detector.service.signals import Stop, call_on, stop_on_signals
-from detector.service.step import BatchStep, count
+from detector.service.step import BatchStep
 from detector.service.systemd import notify
 from detector.service.watchdog import watch
 from detector.settings import Guarantee, KafkaSettings, Settings
 from detector.stream.connect import Wait, open_stream
 from detector.stream.delivery import Delivery, DeliveryAbandoned, delivery_over
-from detector.stream.interfaces import Batch, Listener, Sink, Source, TransactionalSink
+from detector.stream.interfaces import Listener, Sink, Source, TransactionalSink
 
 _log = structlog.get_logger("detector")
 
@@ -48,7 +50,7 @@ class _StoppedWhileWaiting(Exception):  # noqa: N818 - asked for
 
 
 class Daemon:
-    """Reads, scores, delivers, commits; one thread, one batch at a time.
+    """Reads, scores, delivers, commits; one thread, at most one batch on its way while the next one is read.
 
     Args:
         settings: everything that can be chosen.
@@ -125,36 +127,24 @@ class Daemon:
         _log.info("detector stopped", consumed=int(self.metrics.value("detector_records_consumed_total")))
 
     def _loop(self, model: ModelKeeper, source: Source, delivery: Delivery) -> None:
-        step = BatchStep(self._settings.kafka, model.scorer, DeadLetterLimits(self._settings.dead_letter))
         limits = self._settings.batch
+        step = BatchStep(self._settings.kafka, model.scorer, DeadLetterLimits(self._settings.dead_letter))
+        pipeline = Pipeline(step, delivery, self.metrics, limits.max_records, self._give_up)
+        read = partial(source.poll, limits.max_records, limits.max_wait_ms / 1000, _IDLE_S)
         next_look = time.monotonic()
         while not self._stop:
             if model.refresh():
                 step.use(model.scorer)
-            # Nothing here keeps the batch: its memory is free, and still in the caches, when the next one is read.
-            self._finish(source.poll(limits.max_records, limits.max_wait_ms / 1000, _IDLE_S), step, delivery)
+            went_on = pipeline.turn(read)
+            self._alive()
+            if went_on and not self._reporter.brokers_are_silent:  # then nobody knows whether the topic is empty
+                self.metrics.last_progress.set_to_current_time()
             now = time.monotonic()
             if now >= next_look:
                 self._reporter.lag(source.lag())
                 self._reporter.silence(source.silent_s())
                 next_look = now + _LOOK_EVERY_S
-
-    def _finish(self, batch: Batch, step: BatchStep, delivery: Delivery) -> None:
-        """The commit order: outputs safe, then counted, then the positions committed."""
-        self._alive()
-        if batch.records:
-            finished = step.run(batch)
-            started = time.perf_counter()
-            if not delivery.deliver(batch, finished.outputs, self._give_up):
-                return  # as if it had not been read; it will be
-            delivered = time.perf_counter()
-            step.delivered(finished)
-            self.metrics.stage_duration.observe(delivered - started, "deliver")
-            count(finished, self.metrics)
-            self.metrics.batches.inc()
-        delivery.commit(batch)  # an empty batch too: what an earlier commit left over
-        if not self._reporter.brokers_are_silent:  # then nobody knows whether the topic is empty
-            self.metrics.last_progress.set_to_current_time()
+        pipeline.settle()
 
     def _alive(self) -> None:
         """Also called while a delivery waits, for hours when the brokers are away."""

@@ -25,13 +25,12 @@ _LONGEST_HOST = 1_000
 class Finished:
     """A batch that was decided on: what is to be written, and what is to be counted once it is."""
 
-    batch: Batch
+    records: int
     scored: Scored
     outputs: list[OutgoingRecord]
     severities: list[str]
     alerted_timestamps_ms: list[int]
-    limits: DeadLetterLimits
-    """As they are behind this batch, once it is delivered."""
+    limits_before: DeadLetterLimits
 
 
 class BatchStep:
@@ -56,7 +55,7 @@ class BatchStep:
         records = batch.records
         scored = self._scorer.score(batch.values())
         decoded = scored.decoded
-        limits = self._limits.after(len(records), decoded.rejects)
+        before, self._limits = self._limits, self._limits.after(len(records), decoded.rejects)
         outputs = [
             dead_letter(self._kafka.dead_letter_topic, records[reject.place], reject.reason, reject.detail)
             for reject in decoded.rejects
@@ -67,17 +66,17 @@ class BatchStep:
             outputs.append(self._alerts.write(record, score, _alert_key(record)))
             severities.append(severity(score, self._scorer.threshold))
             timestamps.append(record.timestamp)
-        return Finished(batch, scored, outputs, severities, timestamps, limits)
+        return Finished(len(records), scored, outputs, severities, timestamps, before)
 
-    def delivered(self, finished: Finished) -> None:
-        """Go on behind a batch that is not read again."""
-        self._limits = finished.limits
+    def undo(self, finished: Finished) -> None:
+        """Go back to before a batch: it, and whatever came behind it, will be read again."""
+        self._limits = finished.limits_before
 
 
 def count(finished: Finished, metrics: Metrics) -> None:
     """Count a batch, all figures of the ledger together; to be called once its outputs are acknowledged."""
     scored, decoded = finished.scored, finished.scored.decoded
-    metrics.consumed.inc(len(finished.batch.records))
+    metrics.consumed.inc(finished.records)
     metrics.scored.inc(len(decoded.accepted))
     for reject in decoded.rejects:
         metrics.dead_lettered.labels(reject.reason).inc()
@@ -85,7 +84,7 @@ def count(finished: Finished, metrics: Metrics) -> None:
         metrics.alerts.labels(name).inc()
     _count_labelled(decoded, scored, metrics)
     metrics.score.observe_all(scored.scores)
-    metrics.batch_records.observe(len(finished.batch.records))
+    metrics.batch_records.observe(finished.records)
     metrics.stage_duration.observe(scored.decode_s, "decode")
     metrics.stage_duration.observe(scored.score_s, "score")
     ages = time() - np.array([ms for ms in finished.alerted_timestamps_ms if ms >= 0], dtype=np.float64) / 1000

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from detector.records import OutgoingRecord, Partition
@@ -9,6 +11,7 @@ from detector.stream.interfaces import (
     Alive,
     Batch,
     CommitError,
+    Pending,
     PendingTransaction,
     Refusal,
     Sink,
@@ -63,13 +66,21 @@ class DeliveryObserver(Protocol):
 
 
 class Delivery(Protocol):
-    """A guarantee."""
+    """A guarantee. One batch at a time is on its way: it is settled before the next one is started."""
 
-    def deliver(self, batch: Batch, outputs: Sequence[OutgoingRecord], give_up: GiveUp) -> bool:
-        """Write the outputs of a batch and return once they are safe.
+    def start(self, batch: Batch, outputs: Sequence[OutgoingRecord]) -> None:
+        """Start to write the outputs of a batch."""
+        ...
+
+    def settle(self, ahead: Batch, give_up: GiveUp) -> bool:
+        """Return once what was started is safe.
+
+        Args:
+            ahead: what was read meanwhile.
+            give_up: asked while this waits.
 
         Returns:
-            False when nothing of it was written after all: the batch will be read again.
+            False when nothing of it was written after all: it will be read again, and so will `ahead`.
 
         Raises:
             DeliveryAbandoned: `give_up` said so.
@@ -77,8 +88,12 @@ class Delivery(Protocol):
         """
         ...
 
-    def commit(self, batch: Batch) -> None:
-        """Commit the positions behind a batch whose outputs are safe, where that did not happen with them."""
+    def commit(self, *, idle: bool) -> None:
+        """Commit the positions behind what is safe, where that did not happen with it.
+
+        Args:
+            idle: there was nothing to read.
+        """
         ...
 
     def finish(self, timeout_s: float) -> None:
@@ -143,37 +158,49 @@ class AtLeastOnce:
         self._sink = sink
         self._observer = observer
         self._alive = alive
+        self._pending: Pending | None = None
+        self._next_offsets: Mapping[Partition, int] = {}
         self._uncommitted: dict[Partition, int] = {}
         self._attempted = float("-inf")
 
-    def deliver(self, batch: Batch, outputs: Sequence[OutgoingRecord], give_up: GiveUp) -> bool:  # noqa: ARG002
-        """See `Delivery.deliver`; always True."""
+    def start(self, batch: Batch, outputs: Sequence[OutgoingRecord]) -> None:
+        """See `Delivery.start`."""
+        self._next_offsets = batch.next_offsets
+        self._pending = self._sink.send(outputs) if outputs else None
+
+    def settle(self, ahead: Batch, give_up: GiveUp) -> bool:  # noqa: ARG002
+        """See `Delivery.settle`; always True."""
         waiting = _Waiting(self._source, self._observer, self._alive, give_up)
-        records = outputs
+        pending, self._pending = self._pending, None
+        next_offsets, self._next_offsets = self._next_offsets, {}
         try:
-            while records:
-                pending = self._sink.send(records)
+            while pending is not None:
                 waiting.until(pending.wait)
-                refusals = pending.refused()
-                if refusals:
-                    self._observer.delivery_refused(refusals)
-                    _raise_final(refusals)
-                    waiting.stay_alive()
-                    time.sleep(_RETRY_S)
-                records = [refusal.record for refusal in refusals]
+                pending = self._send_again(pending.refused(), waiting)
         finally:
             waiting.end()
+        if next_offsets:
+            self._uncommitted |= next_offsets
+            self._attempted = float("-inf")
         return True
 
-    def commit(self, batch: Batch) -> None:
+    def _send_again(self, refusals: Sequence[Refusal], waiting: _Waiting) -> Pending | None:
+        if not refusals:
+            return None
+        self._observer.delivery_refused(refusals)
+        _raise_final(refusals)
+        waiting.stay_alive()
+        time.sleep(_RETRY_S)
+        return self._sink.send([refusal.record for refusal in refusals])
+
+    def commit(self, *, idle: bool) -> None:  # noqa: ARG002
         """See `Delivery.commit`; with the positions that earlier commits left over.
 
         It does not wait: the next batch is read meanwhile, and a commit that fails costs nothing but a later one.
         With nothing new, one that was not answered is started again after a while only: silent brokers would hear of it
         at every look, and answer all of them at once.
         """
-        self._uncommitted |= batch.next_offsets
-        if batch.next_offsets or (self._uncommitted and time.monotonic() - self._attempted > _COMMIT_AGAIN_S):
+        if self._uncommitted and time.monotonic() - self._attempted > _COMMIT_AGAIN_S:
             self._attempted = time.monotonic()
             attempt, started = dict(self._uncommitted), time.perf_counter()
             self._source.commit(attempt, lambda error: self._commit_done(attempt, started, error))
@@ -201,6 +228,13 @@ class AtLeastOnce:
                 del self._uncommitted[partition]
 
 
+@dataclass(frozen=True, slots=True)
+class _Transaction:
+    batch: Batch
+    pending: PendingTransaction
+    started: float
+
+
 class ExactlyOnce:
     """Outputs and positions in one transaction: all of a batch, or nothing of it.
 
@@ -213,35 +247,44 @@ class ExactlyOnce:
         self._sink = sink
         self._observer = observer
         self._alive = alive
+        self._started: _Transaction | None = None
         self._waiting: _Waiting | None = None
         """For a transaction to go through, since one was aborted."""
 
-    def deliver(self, batch: Batch, outputs: Sequence[OutgoingRecord], give_up: GiveUp) -> bool:
-        """See `Delivery.deliver`."""
-        waiting = self._waiting or _Waiting(self._source, self._observer, self._alive, give_up)
+    def start(self, batch: Batch, outputs: Sequence[OutgoingRecord]) -> None:
+        """See `Delivery.start`."""
         started = time.perf_counter()
+        self._started = _Transaction(batch, self._sink.transact(batch, outputs), started)
+
+    def settle(self, ahead: Batch, give_up: GiveUp) -> bool:
+        """See `Delivery.settle`."""
+        if self._started is None:
+            return True
+        waiting = self._waiting or _Waiting(self._source, self._observer, self._alive, give_up)
+        transaction, self._started = self._started, None
         try:
-            if not self._transact(batch, outputs, waiting):
+            if not self._is_through(transaction, ahead, waiting):
                 self._waiting = waiting
                 return False
         except BaseException:
             waiting.end()
             raise
         self._end(waiting)
-        self._observer.committed(time.perf_counter() - started)
+        self._observer.committed(time.perf_counter() - transaction.started)
         return True
 
-    def _transact(self, batch: Batch, outputs: Sequence[OutgoingRecord], waiting: _Waiting) -> bool:
+    def _is_through(self, transaction: _Transaction, ahead: Batch, waiting: _Waiting) -> bool:
         try:
-            pending: PendingTransaction = self._sink.transact(batch, outputs)
-            waiting.until(pending.wait)
+            waiting.until(transaction.pending.wait)
         except TransactionAborted as error:
             if error.refused:
                 self._observer.delivery_refused(error.refused)
             self._observer.transaction_aborted(str(error))
             waiting.stay_alive()
             time.sleep(_RETRY_S)
-            waiting.until(lambda timeout_s: self._source.rewind(batch, timeout_s))
+            # In this order: without a committed position, a partition goes back to the first record of the first batch.
+            for batch in (ahead, transaction.batch):
+                waiting.until(partial(self._source.rewind, batch))
             waiting.read_on()
             return False
         return True
@@ -250,10 +293,10 @@ class ExactlyOnce:
         self._waiting = None
         waiting.end()
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, *, idle: bool) -> None:
         """See `Delivery.commit`; it happened with the outputs."""
         # What was aborted may be another's by now: with nothing left to read there is nothing to wait for.
-        if self._waiting is not None and not batch.records and not any(self._source.lag().values()):
+        if idle and self._waiting is not None and not any(self._source.lag().values()):
             self._end(self._waiting)
 
     def finish(self, timeout_s: float) -> None:

@@ -24,8 +24,9 @@ FETCH_BYTES = 2 * 1024 * 1024
 the default, that follows the number of partitions; half of this costs a tenth more processor time, twice gains none."""
 LARGEST_RESPONSE_BYTES = 100_000_000
 """What a broker's answer may have beside one record of the largest size."""
-LINGER_MS = 200
-"""A batch's outputs go out together, at the flush that follows; this is the fallback."""
+LINGER_MS = 5
+"""A batch's outputs are handed over within this and go out together, while the next batch is read; otherwise a flush
+sends them at once."""
 
 
 def connection_options(kafka: KafkaSettings) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def connection_options(kafka: KafkaSettings) -> dict[str, Any]:
         "bootstrap_timeout_ms": 5_000,  # one attempt; whoever waits for brokers tries again, and looks for signals
         "reconnect_backoff_max_ms": RECONNECT_MS,
         "receive_message_max_bytes": LARGEST_RESPONSE_BYTES + kafka.max_record_bytes,
-        "kafka_client": _client_without_topic_creation,
+        "kafka_client": _client,
     }
 
 
@@ -87,15 +88,19 @@ def transaction_options(kafka: KafkaSettings, transactional_id: str) -> dict[str
     }
 
 
-def _client_without_topic_creation(**config: Any) -> Any:
+def _client(**config: Any) -> Any:
     """A client whose look at a missing topic does not create it: a typing error must not make a topic.
 
     The option `allow_auto_create_topics` is meant for this, but kafka-python 3.0.12 does not hand it on.
     """
-    from kafka.net.compat import KafkaNetClient  # noqa: PLC0415 - only where kafka-python is the client
+    # Only where kafka-python is the client.
+    from kafka.net.compat import KafkaNetClient  # noqa: PLC0415
+
+    from detector.stream.kafka_transport import receive_in_large_pieces  # noqa: PLC0415
 
     client = KafkaNetClient(**config)
     client.cluster.config["allow_auto_create_topics"] = False
+    receive_in_large_pieces(client)
     return client
 
 

@@ -3,14 +3,13 @@
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.structs import OffsetAndMetadata
 
-from detector.records import OutgoingRecord, Partition, Record
+from detector.records import OutgoingRecord, Partition
 from detector.settings import KafkaSettings
 from detector.stream.interfaces import (
     QUIET_S,
@@ -22,7 +21,7 @@ from detector.stream.interfaces import (
     Refusal,
     StreamError,
 )
-from detector.stream.kafka_batches import read_quickly
+from detector.stream.kafka_batches import FetchedBatch, FetchedSequence, Unplaced, read_quickly
 from detector.stream.kafka_faults import FATAL, explain, is_final, may_pass
 from detector.stream.kafka_group import mend_group
 from detector.stream.kafka_options import consumer_options, producer_options
@@ -45,7 +44,7 @@ class KafkaPythonSource:
         self._reset_policy = kafka.auto_offset_reset
         self._listener = listener
         self._paused = False
-        self._open: dict[TopicPartition, list[Record]] = {}
+        self._open: dict[TopicPartition, list[Unplaced]] = {}
         self._consumer = KafkaConsumer(**consumer_options(kafka))
         self._answered = time.monotonic()
         mend_group(self._consumer)
@@ -76,8 +75,8 @@ class KafkaPythonSource:
                 time.sleep(min(left, _REST_S))
             came = self._take(left, room)
         taken, self._open = self._open, {}
-        return Batch(
-            list(chain.from_iterable(taken.values())),
+        return FetchedBatch(
+            FetchedSequence(taken),
             {Partition(*tp): records[-1].offset + 1 for tp, records in taken.items()},
             self._consumer.group_metadata(),
         )
@@ -192,9 +191,9 @@ class KafkaPythonSource:
             self._open.setdefault(tp, []).extend(records)
         return sum(map(len, polled.values()))
 
-    def _poll(self, timeout_s: float, max_records: int) -> dict[TopicPartition, list[Record]]:
+    def _poll(self, timeout_s: float, max_records: int) -> dict[TopicPartition, list[Unplaced]]:
         try:
-            polled: dict[TopicPartition, list[Record]] = self._consumer.poll(
+            polled: dict[TopicPartition, list[Unplaced]] = self._consumer.poll(
                 timeout_ms=timeout_s * 1000, max_records=max_records
             )
         except kafka_errors.NoOffsetForPartitionError as error:

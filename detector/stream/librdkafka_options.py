@@ -21,7 +21,7 @@ from detector.stream.tls import uses_tls
 
 _LARGEST_WRITE_BYTES = 1_000_000_000
 """What librdkafka permits as `message.max.bytes`."""
-_AHEAD_KIB = 4 * 1024
+_AHEAD_KIB = 8 * 1024
 _STATISTICS_MS = 2_000
 """How often it tells what the brokers answered."""
 _TOPIC_GONE_MS = 1_000

@@ -82,7 +82,7 @@ def set_write_quota(admin, bytes_per_s) -> None:
 @pytest.mark.both_clients("at-least-once")
 def test_writes_over_the_quota_are_waited_for(hurt_scene, conclude):
     """The brokers slow this client down: it waits for them, says so, and loses nothing."""
-    hurt_scene.write(2_000)
+    hurt_scene.write(6_000)  # more than one batch: the brokers answer what is over the quota, and then hear no more
     with write_quota(hurt_scene.kafka, 20_000.0):
         daemon = hurt_scene.start_ready()
         daemon.wait_for_log("delivery waits for acknowledgements; reading is paused")

@@ -112,12 +112,23 @@ def never() -> bool:
     return False
 
 
+def delivered(deliver, batch, outputs, give_up, ahead=EMPTY) -> bool:
+    deliver.start(batch, outputs)
+    return deliver.settle(ahead, give_up)
+
+
+def safe(deliver, batch) -> None:
+    """A batch without outputs, committed."""
+    assert delivered(deliver, batch, [], never)
+    deliver.commit(idle=False)
+
+
 def test_refused_records_are_sent_again_alone(source):
     """What was acknowledged is not written twice because of its neighbour."""
     sink = ScriptedSink(Script(refusals=[Refusal(TWO, "NotEnoughReplicasError", final=False)]), Script())
     deliver, said, _ = at_least_once(source, sink)
 
-    deliver.deliver(EMPTY, [ONE, TWO], never)
+    delivered(deliver, EMPTY, [ONE, TWO], never)
 
     assert sink.sent == [[ONE, TWO], [TWO]]
     assert source.kept_alive_paused == [True]  # what a source that reads would give meanwhile would be lost
@@ -128,7 +139,7 @@ def test_reading_is_paused_and_the_group_kept_while_delivery_waits(source):
     """A broker that is away for a while costs neither the membership nor memory."""
     deliver, said, signs = at_least_once(source, ScriptedSink(Script(waits=3)))
 
-    deliver.deliver(EMPTY, [ONE], never)
+    delivered(deliver, EMPTY, [ONE], never)
 
     assert source.kept_alive_paused == [True] * 3
     assert len(signs) == 3
@@ -141,7 +152,7 @@ def test_giving_up_commits_nothing(source, topics):
     deliver, said, _ = at_least_once(source, ScriptedSink(Script(waits=1000)))
 
     with pytest.raises(DeliveryAbandoned):
-        deliver.deliver(EMPTY, [ONE], lambda: True)
+        delivered(deliver, EMPTY, [ONE], lambda: True)
 
     assert topics.committed == {}
     assert said.events == ["waits", "resumed"]
@@ -155,7 +166,7 @@ def test_final_refusal_stops_with_the_topic_and_what_to_do(source):
     with pytest.raises(
         StreamError, match=r"topic alerts refuses a record of 1 bytes: MessageSizeTooLarge.*max.message.bytes"
     ):
-        deliver.deliver(EMPTY, [ONE], never)
+        delivered(deliver, EMPTY, [ONE], never)
 
 
 def test_failed_commit_is_made_up_for_by_the_next(source, topics):
@@ -163,13 +174,13 @@ def test_failed_commit_is_made_up_for_by_the_next(source, topics):
     deliver, said, _ = at_least_once(source, MemorySink(topics))
     source.failures = [CommitError("no coordinator")]
 
-    deliver.commit(Batch([], {PARTITION: 5}))
+    safe(deliver, Batch([], {PARTITION: 5}))
     assert topics.committed == {}
-    deliver.commit(Batch([], {}))
+    deliver.commit(idle=True)
 
     assert topics.committed == {PARTITION: 5}
     assert said.events == ["failed: no coordinator", "committed"]
-    deliver.commit(Batch([], {}))
+    deliver.commit(idle=True)
     assert said.events == ["failed: no coordinator", "committed"]
 
 
@@ -177,7 +188,7 @@ def test_finish_commits_what_is_left(source, topics):
     """A clean stop leaves nothing to be read again."""
     deliver, *_ = at_least_once(source, MemorySink(topics))
     source.failures = [CommitError("busy")]
-    deliver.commit(Batch([], {PARTITION: 7}))
+    safe(deliver, Batch([], {PARTITION: 7}))
 
     deliver.finish(1)
 
@@ -189,8 +200,8 @@ def test_late_answer_to_an_early_commit_does_not_hide_a_later_position(source, t
     deliver, *_ = at_least_once(source, MemorySink(topics))
     answers = []
     source.commit = lambda offsets, on_done: answers.append(on_done)
-    deliver.commit(Batch([], {PARTITION: 1}))
-    deliver.commit(Batch([], {PARTITION: 2}))
+    safe(deliver, Batch([], {PARTITION: 1}))
+    safe(deliver, Batch([], {PARTITION: 2}))
     answers[0](None)
     answers[1](CommitError("lost"))
 
@@ -206,11 +217,11 @@ def test_commit_without_an_answer_is_not_repeated_at_every_look(source, topics, 
     deliver, *_ = at_least_once(source, MemorySink(topics))
     started = []
     source.commit = lambda offsets, on_done: started.append(offsets)
-    deliver.commit(Batch([], {PARTITION: 1}))
+    safe(deliver, Batch([], {PARTITION: 1}))
 
     for _ in range(25):
         now[0] += 0.5
-        deliver.commit(Batch([], {}))
+        deliver.commit(idle=True)
 
     assert started == [{PARTITION: 1}] * 2
 
@@ -254,14 +265,40 @@ def test_aborted_batch_is_read_again_from_the_committed_positions(topics):
     deliver, said = exactly_once(source, ScriptedTransactions(topics, ScriptedTransaction(2, TransactionAborted("x"))))
     batch = source.poll(10, 0, 0)
 
-    assert not deliver.deliver(batch, [ONE], never)
+    assert not delivered(deliver, batch, [ONE], never)
     again = source.poll(10, 0, 0)
 
     assert again.records == batch.records
-    assert deliver.deliver(again, [ONE], never)
+    assert delivered(deliver, again, [ONE], never)
     assert topics.committed == {PARTITION: 2}
     assert [record.value for record in topics.records("alerts")] == [b"1"]
     assert [event.split()[0] for event in said.events] == ["waits", "aborted:", "resumed", "committed"]
+
+
+def test_what_was_read_ahead_of_an_aborted_batch_is_read_again_too(topics):
+    """In its order, and from the first record of the first of the two, where nothing was committed before."""
+    two_events(topics)
+    source = WatchedSource(topics)
+    deliver, _ = exactly_once(source, ScriptedTransactions(topics, ScriptedTransaction(0, TransactionAborted("x"))))
+    first, ahead = source.poll(1, 0, 0), source.poll(1, 0, 0)
+    assert ahead.records
+
+    assert not delivered(deliver, first, [ONE], never, ahead)
+
+    assert source.poll(10, 0, 0).records == [*first.records, *ahead.records]
+
+
+def test_nothing_is_committed_before_it_is_settled(source, topics):
+    """What is on its way may be refused yet."""
+    deliver, *_ = at_least_once(source, ScriptedSink(Script(waits=1)))
+    deliver.start(Batch([], {PARTITION: 5}), [ONE])
+    deliver.commit(idle=True)
+    deliver.finish(1)
+    assert topics.committed == {}
+
+    assert deliver.settle(EMPTY, never)
+    deliver.commit(idle=False)
+    assert topics.committed == {PARTITION: 5}
 
 
 def test_transactions_that_are_aborted_again_and_again_are_one_outage(topics):
@@ -272,9 +309,9 @@ def test_transactions_that_are_aborted_again_and_again_are_one_outage(topics):
     attempts = [ScriptedTransaction(1, TransactionAborted("x", [refusal])) for _ in range(3)]
     deliver, said = exactly_once(source, ScriptedTransactions(topics, *attempts))
 
-    while not deliver.deliver(source.poll(10, 0, 0), [ONE], never):
+    while not delivered(deliver, source.poll(10, 0, 0), [ONE], never):
         assert not source._paused
-        deliver.commit(EMPTY)  # the source has not read on yet
+        deliver.commit(idle=True)  # the source has not read on yet
 
     assert said.events == ["waits", *["refused 1", "aborted: x"] * 3, "resumed", "committed"]
 
@@ -287,9 +324,10 @@ def test_aborted_batch_that_is_anothers_by_now_is_not_waited_for(topics):
     batch = source.poll(10, 0, 0)
     topics.committed |= batch.next_offsets
 
-    assert not deliver.deliver(batch, [ONE], never)
+    assert not delivered(deliver, batch, [ONE], never)
     assert said.events == ["aborted: x", "waits"]
-    deliver.commit(source.poll(10, 0, 0))
+    assert not source.poll(10, 0, 0).records
+    deliver.commit(idle=True)
 
     assert said.events == ["aborted: x", "waits", "resumed"]
 
@@ -304,7 +342,7 @@ def test_transaction_whose_end_is_unknown_is_settled_by_the_brokers_positions(to
     batch = source.poll(10, 0, 0)
     topics.committed |= batch.next_offsets
 
-    assert not deliver.deliver(batch, [ONE], never)
+    assert not delivered(deliver, batch, [ONE], never)
     assert source.poll(10, 0, 0).records == []
 
 
@@ -315,7 +353,7 @@ def test_giving_up_a_transaction_commits_nothing(topics):
     deliver, said = exactly_once(source, ScriptedTransactions(topics, ScriptedTransaction(waits=1000)))
 
     with pytest.raises(DeliveryAbandoned):
-        deliver.deliver(source.poll(10, 0, 0), [ONE], lambda: True)
+        delivered(deliver, source.poll(10, 0, 0), [ONE], lambda: True)
 
     assert topics.committed == {}
     assert said.events == ["waits", "resumed"]

@@ -13,8 +13,8 @@ from kafka.consumer.fetcher import Fetcher, IsolationLevel
 from kafka.protocol.consumer import FetchResponse
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
-from detector.records import ReadRecord
-from detector.stream.kafka_batches import FetchedRecords
+from detector.records import Partition, ReadRecord
+from detector.stream.kafka_batches import FetchedBatch, FetchedRecords, FetchedSequence, placed
 
 EVENTS = TopicPartition("events", 3)
 NOW_MS = 1_763_000_000_000
@@ -47,7 +47,7 @@ def theirs(data: bytes, **options) -> list[ReadRecord]:
 
 
 def ours(data: bytes, **options) -> list[ReadRecord]:
-    return [record._replace(headers=list(record.headers)) for record in fetched(FetchedRecords, data, **options).take()]
+    return [placed(EVENTS, record) for record in fetched(FetchedRecords, data, **options).take()]
 
 
 def sealed(data: bytearray) -> bytes:
@@ -156,6 +156,48 @@ def test_a_header_whose_name_is_no_text():
         theirs(data)
 
 
+def test_a_header_whose_name_is_no_text_far_behind():
+    """What was given of its batch before is not given again, and the others are as they were."""
+    many = [(NOW_MS + n, b"k" if n % 2 else None, b"%d" % n, [("ok", None)]) for n in range(1200)]
+    data = bytearray(batch([*many, (NOW_MS, None, None, [("naem", b"x"), ("a", b"")])], first_offset=7))
+    records = ours(sealed(data.replace(b"naem", b"n\xff\xfem")), offset=7)
+    assert records[:-1] == theirs(batch(many, first_offset=7), offset=7)
+    assert records[-1] == ReadRecord("events", 3, 1207, NOW_MS, None, None, [("n��m", b"x"), ("a", b"")])
+
+
+def test_a_header_whose_name_is_no_text_in_what_is_no_record():
+    """It is refused there as anywhere."""
+    data = bytearray(batch([(NOW_MS, None, b"v", [("naem", b"x")]), (NOW_MS, None, b"value", [])]))
+    data = data.replace(b"naem", b"n\xff\xfem")
+    data[data.index(b"value") - 1] = 0x7E  # longer than what is left
+    assert "holds bytes that are no records" in whole(FetchedRecords, sealed(data))
+
+
+def test_a_batch_over_partitions():
+    """Each record has its own place, and is what it would be alone; a value is to be had without it."""
+    other = TopicPartition("events", 4)
+    parts = {
+        tp: fetched(FetchedRecords, batch([(NOW_MS, None, b"%d" % n, []) for n in range(n)])).take()
+        for tp, n in ((EVENTS, 3), (other, 2))
+    }
+    made = FetchedBatch(FetchedSequence(parts), {})
+    records = made.records
+    assert [(r.partition, r.offset, r.value) for r in records] == [
+        (3, 0, b"0"),
+        (3, 1, b"1"),
+        (3, 2, b"2"),
+        (4, 0, b"0"),
+        (4, 1, b"1"),
+    ]
+    assert records[-1] == records[4]
+    assert list(records[1:4]) == [records[1], records[2], records[3]]
+    with pytest.raises(IndexError):
+        records[5]
+    assert made.values() == [r.value for r in records]
+    assert made.first_offsets() == {Partition("events", 3): 0, Partition("events", 4): 0}
+    assert len(FetchedSequence({})) == 0
+
+
 def test_a_wrong_checksum():
     """Records before it are given, then it is named."""
     good, bad = batch([(NOW_MS, None, b"good", [])]), bytearray(batch([(NOW_MS, None, b"bad", [])], first_offset=1))
@@ -218,7 +260,7 @@ def test_a_batch_that_is_longer_than_its_records():
     """Bytes behind the last record are not passed over in silence."""
     data = bytearray(batch([(NOW_MS, None, b"x", [])])) + b"rest"
     struct.pack_into(">i", data, 8, len(data) - 12)
-    assert "longer than its records" in whole(FetchedRecords, sealed(data))
+    assert "4 unconsumed bytes after all records" in whole(FetchedRecords, sealed(data))
 
 
 def test_a_compressed_batch_is_unpacked_a_piece_at_a_time():
