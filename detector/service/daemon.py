@@ -129,8 +129,17 @@ class Daemon:
     def _loop(self, model: ModelKeeper, source: Source, delivery: Delivery) -> None:
         limits = self._settings.batch
         step = BatchStep(self._settings.kafka, model.scorer, DeadLetterLimits(self._settings.dead_letter))
-        pipeline = Pipeline(step, delivery, self.metrics, limits.max_records, self._give_up)
-        read = partial(source.poll, limits.max_records, limits.max_wait_ms / 1000, _IDLE_S)
+        wait_s = limits.max_wait_ms / 1000
+        pipeline = Pipeline(
+            step,
+            delivery,
+            self.metrics,
+            full=limits.max_records,
+            idle_s=_IDLE_S,
+            busy_s=wait_s,
+            give_up=self._give_up,
+        )
+        read = partial(source.poll, limits.max_records, wait_s)
         next_look = time.monotonic()
         while not self._stop:
             if model.refresh():

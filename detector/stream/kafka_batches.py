@@ -26,6 +26,8 @@ _HEADER_BYTES = 61
 _ATTRIBUTES_AT = 22
 _CODEC = 0b111
 _LONGEST = 63
+_REFUSALS = (CorruptRecordException, UnicodeDecodeError, OverflowError, MemoryError)
+"""How aiokafka's reader says that it cannot go on; the last two where a length is near 2^63."""
 _PIECE = 500
 """Records that are unpacked at once: a compressed batch may hold millions, of which the next poll takes a few."""
 
@@ -152,48 +154,62 @@ def unpack(tp: TopicPartition, batch: Any) -> Iterator[Sequence[Unplaced]]:
     try:
         records = chain(DefaultRecordBatch(data))  # which may be iterated over once
         while piece := list(islice(records, _PIECE)):
+            if max(map(attrgetter("offset"), piece)) > batch.last_offset:
+                break
             yield piece
             given += len(piece)
-    except UnicodeDecodeError:
-        yield list(islice(_with_any_name(tp, batch, data), given, None))
-    except CorruptRecordException as error:
-        raise _corrupt(tp, batch, f"holds bytes that are no records: {error.args[0]}") from error
+        else:
+            return
+    except _REFUSALS:
+        pass  # which is not to say that it is wrong
+    exact = islice(_read_exactly(tp, batch, data), given, None)
+    try:
+        while piece := list(islice(exact, _PIECE)):
+            yield piece
+    except (ValueError, IndexError) as error:
+        raise _corrupt(tp, batch, f"holds bytes that are no records: {error}") from error
 
 
 def _uncompressed(batch: Any) -> bytearray:
-    """Header and records; kafka-python keeps the records alone when it has unpacked them."""
-    header = bytearray(batch._buffer[:_HEADER_BYTES])  # noqa: SLF001 - there is no public way to a batch's bytes
-    batch._maybe_uncompress()  # noqa: SLF001
-    if not header[_ATTRIBUTES_AT] & _CODEC:
+    """Header and records, with a header that says that they are not compressed."""
+    data = bytearray(batch._buffer[:_HEADER_BYTES])  # noqa: SLF001 - there is no public way to a batch's bytes
+    batch._maybe_uncompress()  # noqa: SLF001 - bounded, as aiokafka's own would not be
+    if not data[_ATTRIBUTES_AT] & _CODEC:
         return batch._buffer  # type: ignore[no-any-return] # noqa: SLF001
-    header[_ATTRIBUTES_AT] &= ~_CODEC
-    header += batch._buffer  # noqa: SLF001
-    return header
+    data[_ATTRIBUTES_AT] &= ~_CODEC
+    data += batch._buffer  # noqa: SLF001
+    return data
 
 
-def _with_any_name(tp: TopicPartition, batch: Any, data: bytes | bytearray) -> Iterator[ReadRecord]:
-    """Records of which one has a header whose name is no text: aiokafka and kafka-python refuse the whole batch.
+def _read_exactly(tp: TopicPartition, batch: Any, data: bytearray) -> Iterator[ReadRecord]:
+    """The records of a batch that aiokafka refuses or misreads; slow, and the one that decides.
 
-    That must not stop whoever reads the topic: the name is read as Java's client does.
+    There are two that Kafka takes: a header whose name is no text, which is read as Java's client does, and a record's
+    byte of attributes that is not 0, which aiokafka and kafka-python read as a number of any length.
     The format is Kafka's second: https://kafka.apache.org/documentation/#recordbatch.
+
+    Raises:
+        ValueError, IndexError: the bytes are no records.
     """
     at = _HEADER_BYTES
-    try:
-        for _ in range(batch.records_count):
-            _, at = _number(data, at)
-            elapsed, at = _number(data, at + 1)  # behind a byte of attributes, of which there are none
-            delta, at = _number(data, at)
-            key, at = _blob(data, at)
-            value, at = _blob(data, at)
-            headers, at = _headers(data, at)
-            is_appended = batch.timestamp_type == batch.LOG_APPEND_TIME
-            timestamp = batch.max_timestamp if is_appended else batch.first_timestamp + elapsed
-            yield ReadRecord(tp.topic, tp.partition, batch.base_offset + delta, timestamp, key, value, headers)
-    except (ValueError, IndexError) as error:
-        raise _corrupt(tp, batch, "holds bytes that are no records") from error
+    is_appended = batch.timestamp_type == batch.LOG_APPEND_TIME
+    for _ in range(batch.records_count):
+        size, at = _number(data, at)
+        end = at + size
+        elapsed, at = _number(data, at + 1)  # behind the attributes
+        delta, at = _number(data, at)
+        key, at = _blob(data, at)
+        value, at = _blob(data, at)
+        headers, at = _headers(data, at)
+        if at != end or delta > batch.last_offset_delta:
+            raise ValueError(f"a record ends at {at} and not at {end}, at offset {delta} of the batch")
+        timestamp = batch.max_timestamp if is_appended else batch.first_timestamp + elapsed
+        yield ReadRecord(tp.topic, tp.partition, batch.base_offset + delta, timestamp, key, value, headers)
+    if at != len(data):
+        raise ValueError(f"{len(data) - at} bytes are left")
 
 
-def _number(data: bytes | bytearray, at: int) -> tuple[int, int]:
+def _number(data: bytearray, at: int) -> tuple[int, int]:
     """A number, and the position behind it: seven bits to a byte, the lowest first; the lowest of all is the sign."""
     number = shift = 0
     while True:
@@ -207,7 +223,7 @@ def _number(data: bytes | bytearray, at: int) -> tuple[int, int]:
             raise ValueError("a number beyond 64 bits")
 
 
-def _blob(data: bytes | bytearray, at: int) -> tuple[bytes | None, int]:
+def _blob(data: bytearray, at: int) -> tuple[bytes | None, int]:
     size, at = _number(data, at)
     if size < 0:
         return None, at
@@ -216,13 +232,17 @@ def _blob(data: bytes | bytearray, at: int) -> tuple[bytes | None, int]:
     return bytes(data[at : at + size]), at + size
 
 
-def _headers(data: bytes | bytearray, at: int) -> tuple[Headers, int]:
+def _headers(data: bytearray, at: int) -> tuple[Headers, int]:
     count, at = _number(data, at)
     headers: list[tuple[str, bytes | None]] = []
+    if count < 0:
+        raise ValueError("a number of headers below 0")
     for _ in range(count):
         name, at = _blob(data, at)
+        if name is None:
+            raise ValueError("a header without a name")
         value, at = _blob(data, at)
-        headers.append(((name or b"").decode(errors="replace"), value))
+        headers.append((name.decode(errors="replace"), value))
     return headers, at
 
 

@@ -68,6 +68,15 @@ class Transactions(MemoryTransactions):
         return _Awaited(self._story, self._sent, lambda: write(batch, records), error)
 
 
+class Silent(Sink):
+    """Acknowledges nothing."""
+
+    def send(self, records):
+        pending = super().send([])
+        pending.wait = lambda timeout_s: False
+        return pending
+
+
 class Stage:
     """A pipeline over records of which none is an event: each is a dead letter, and so an output."""
 
@@ -81,9 +90,13 @@ class Stage:
         self.delivery = delivery_over(self._source, sink, Said(), lambda: None)
         self.given_up = False
         step = BatchStep(KAFKA, scorer, DeadLetterLimits(DeadLetterSettings(**limits)))
-        self.pipeline = Pipeline(step, self.delivery, self.metrics, FULL, lambda: self.given_up)
+        self.pipeline = Pipeline(
+            step, self.delivery, self.metrics, full=FULL, idle_s=0.5, busy_s=0.02, give_up=lambda: self.given_up
+        )
+        self.waits = []
 
-    def read(self):
+    def read(self, idle_s):
+        self.waits.append(idle_s)
         batch = self._source.poll(FULL, 0, 0)
         self.story.append(f"read {len(batch.records)}")
         return batch
@@ -105,7 +118,7 @@ def test_a_full_batch_is_on_its_way_while_the_next_is_read(scorer, make_sink):
     """Its outputs are safe before it is counted and committed, and before the next one's are sent."""
     stage = Stage(scorer, make_sink, 2 * FULL)
 
-    assert stage.turn()
+    assert not stage.turn()  # nothing is finished yet
     assert stage.story == ["read 2", "1 sent"]
     assert (stage.committed, stage.metrics.value("detector_records_consumed_total")) == (0, 0)
 
@@ -117,6 +130,7 @@ def test_a_full_batch_is_on_its_way_while_the_next_is_read(scorer, make_sink):
     assert stage.story[-2:] == ["read 0", "2 safe"]
     assert stage.committed == stage.metrics.value("detector_records_consumed_total") == 2 * FULL
     assert stage.letters == [b"0", b"1", b"2", b"3"]
+    assert stage.waits == [0.5, 0.02, 0.02]  # what is on its way is not to wait for half a second
 
 
 @pytest.mark.parametrize("make_sink", [Sink, Transactions])
@@ -134,12 +148,11 @@ def test_what_was_read_ahead_of_an_aborted_batch_is_dropped(scorer, monkeypatch)
     stage = Stage(
         scorer, lambda topics, story: Transactions(topics, story, aborted=(1,)), 2 * FULL, max_consecutive=2 * FULL + 1
     )
-    assert stage.turn()
-    assert not stage.turn()  # no progress
+    assert [stage.turn(), stage.turn()] == [False, False]  # no progress
     assert stage.story == ["read 2", "1 sent", "read 2", "1 aborted"]
     assert (stage.letters, stage.committed) == ([], 0)
 
-    assert [stage.turn() for _ in range(3)] == [True] * 3
+    assert [stage.turn() for _ in range(3)] == [False, True, True]
     assert stage.letters == [b"0", b"1", b"2", b"3"]
     assert stage.committed == stage.metrics.value("detector_records_consumed_total") == 2 * FULL
 
@@ -148,7 +161,7 @@ def test_what_was_read_ahead_of_an_aborted_batch_is_dropped(scorer, monkeypatch)
 def test_a_breach_of_the_limits_leaves_what_came_before_it_committed(scorer, make_sink):
     """And commits nothing beyond."""
     stage = Stage(scorer, make_sink, 2 * FULL, max_consecutive=FULL + 1)
-    assert stage.turn()
+    stage.turn()
     with pytest.raises(DeadLetterLimitError):
         stage.turn()
     assert stage.committed == FULL
@@ -159,9 +172,9 @@ def test_a_breach_of_the_limits_leaves_what_came_before_it_committed(scorer, mak
 def test_a_stream_that_cannot_go_on_leaves_what_was_read_before_committed(scorer, make_sink):
     """The next instance does not do it again."""
     stage = Stage(scorer, make_sink, FULL)
-    assert stage.turn()
+    stage.turn()
 
-    def broken():
+    def broken(_):
         raise StreamError("the position is gone")
 
     with pytest.raises(StreamError):
@@ -173,7 +186,7 @@ def test_a_stream_that_cannot_go_on_leaves_what_was_read_before_committed(scorer
 def test_a_stop_settles_what_is_on_its_way(scorer, make_sink):
     """As the daemon does when it was asked to stop."""
     stage = Stage(scorer, make_sink, FULL)
-    assert stage.turn()
+    stage.turn()
     assert stage.pipeline.settle()
     assert stage.committed == FULL
     assert stage.pipeline.settle()  # there is nothing more
@@ -181,17 +194,31 @@ def test_a_stop_settles_what_is_on_its_way(scorer, make_sink):
 
 def test_a_stop_that_takes_too_long_commits_nothing(scorer):
     """What is on its way when the drain ends is read again."""
-
-    class Silent(Sink):
-        def send(self, records):
-            pending = super().send([])
-            pending.wait = lambda timeout_s: False
-            return pending
-
     stage = Stage(scorer, Silent, 2 * FULL)
-    assert stage.turn()
+    stage.turn()
     stage.given_up = True
     with pytest.raises(DeliveryAbandoned):
         stage.turn()
     stage.delivery.finish(0.1)
     assert stage.committed == 0
+
+
+def test_a_breach_of_the_limits_is_told_though_nothing_is_acknowledged(scorer, monkeypatch):
+    """Neither a stop nor brokers that are away hide why the service ends."""
+    monkeypatch.setattr("detector.service.pipeline._LAST_S", 0)
+    stage = Stage(scorer, Silent, 2 * FULL, max_consecutive=FULL + 1)
+    stage.turn()
+    with pytest.raises(DeadLetterLimitError):
+        stage.turn()
+    assert stage.committed == 0
+
+
+def test_nothing_is_started_once_the_drain_is_over(scorer):
+    """Even when the batch before arrives at the last moment."""
+    stage = Stage(scorer, Sink, 2 * FULL)
+    stage.turn()
+    stage.given_up = True
+    with pytest.raises(DeliveryAbandoned):
+        stage.turn()
+    assert stage.story == ["read 2", "1 sent", "read 2", "1 safe"]
+    assert stage.committed == FULL
