@@ -48,9 +48,14 @@ def latency(scene: Scene, contestants: Sequence[Contestant], total: int, seconds
     for contestant in contestants:
         try:
             capacity = measure(scene, contestant, backlog).events_per_s
-            rows += [_row(scene, contestant, capacity, share, seconds) for share in SHARES]
         except RunError as error:
             left_out.append(f"{contestant.name}: {error}")
+            continue
+        for share in SHARES:
+            try:
+                rows.append(_row(scene, contestant, capacity, share, seconds))
+            except RunError as error:
+                left_out.append(f"{contestant.name}, {share:.0%} of {capacity:,.0f}/s: {error}")
     title = f"Event-to-alert latency under a steady load of {seconds:g} s, 1 % of the events suspicious"
     return Section("latency", title, rows, left_out)
 

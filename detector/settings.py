@@ -14,7 +14,7 @@ PositiveInt = Annotated[int, Field(gt=0)]
 _DEFAULT_KAFKA_PORT = 9092
 _TOPICS = 3
 
-TRANSACTION_RECORDS = 7_000
+TRANSACTION_RECORDS = {"kafka-python": 7_000, "librdkafka": 10_000}
 """Records in a batch at most, with exactly-once, when unset: its round trips take as long for few as for many."""
 
 
@@ -106,7 +106,9 @@ class BatchSettings(_Group):
     """When a micro-batch closes: at whichever comes first."""
 
     max_records: PositiveInt = Field(
-        5000, description=f"records in a batch at most; with exactly-once {TRANSACTION_RECORDS}, when unset"
+        5000,
+        description="records in a batch at most; with exactly-once {kafka-python}, with librdkafka {librdkafka}, "
+        "when unset".format_map(TRANSACTION_RECORDS),
     )
     max_wait_ms: int = Field(20, description="wait after the first record at most, ms", ge=0)
 

@@ -20,7 +20,7 @@ from pydantic_settings import (
 )
 
 from detector.errors import UsageError
-from detector.settings import TRANSACTION_RECORDS, Settings
+from detector.settings import TRANSACTION_RECORDS, KafkaSettings, Settings
 
 PREFIX = "DETECTOR_"
 CONFIG_VARIABLE = "DETECTOR_CONFIG"
@@ -62,7 +62,9 @@ def load_settings(config_file: Path | None = None, overrides: Iterable[str] = ()
                 if name not in values:
                     values[name], origins[name] = value, origin
         if values.get("delivery.guarantee") == "exactly-once":
-            values.setdefault("batch.max_records", TRANSACTION_RECORDS)
+            client = str(values.get("kafka.client", KafkaSettings().client))
+            if client in TRANSACTION_RECORDS:  # any other is refused below
+                values.setdefault("batch.max_records", TRANSACTION_RECORDS[client])
     except (SettingsError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"the settings cannot be read: {error}") from error
     try:

@@ -57,6 +57,7 @@ def test_precedence_is_command_line_environment_dotenv_secrets_toml_default(tmp_
         ([], 5000),
         (["delivery.guarantee=exactly-once"], 7_000),
         (["delivery.guarantee=exactly-once", "batch.max_wait_ms=5"], 7_000),
+        (["delivery.guarantee=exactly-once", "kafka.client=librdkafka"], 10_000),
         (["delivery.guarantee=exactly-once", "batch.max_records=300"], 300),
     ],
 )
