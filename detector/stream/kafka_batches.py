@@ -14,7 +14,7 @@ from typing import Any, Protocol, overload
 
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from kafka import errors as kafka_errors
 from kafka.consumer.fetcher import Fetcher, IsolationLevel
 
@@ -30,11 +30,6 @@ _REFUSALS = (CorruptRecordException, UnicodeDecodeError, OverflowError, MemoryEr
 """How aiokafka's reader says that it cannot go on; the last two where a length is near 2^63."""
 _PIECE = 500
 """Records that are unpacked at once: a compressed batch may hold millions, of which the next poll takes a few."""
-
-
-def read_quickly(consumer: KafkaConsumer) -> None:
-    """Let a consumer give `Unplaced` records in the place of its own."""
-    consumer._fetcher.PartitionRecords = FetchedRecords  # noqa: SLF001 - there is no public way
 
 
 class Unplaced(Protocol):

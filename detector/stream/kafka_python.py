@@ -21,8 +21,9 @@ from detector.stream.interfaces import (
     Refusal,
     StreamError,
 )
-from detector.stream.kafka_batches import FetchedBatch, FetchedSequence, Unplaced, read_quickly
+from detector.stream.kafka_batches import FetchedBatch, FetchedSequence, Unplaced
 from detector.stream.kafka_faults import FATAL, explain, is_final, may_pass
+from detector.stream.kafka_fetcher import fetch_quickly
 from detector.stream.kafka_group import mend_group
 from detector.stream.kafka_options import consumer_options, producer_options
 from detector.stream.kafka_records import NullSerializer, close, is_past_use, mend_idempotence, send
@@ -48,7 +49,7 @@ class KafkaPythonSource:
         self._consumer = KafkaConsumer(**consumer_options(kafka))
         self._answered = time.monotonic()
         mend_group(self._consumer)
-        read_quickly(self._consumer)
+        fetch_quickly(self._consumer)
         try:
             self._subscribe(kafka.events_topic)
         except BaseException:

@@ -1,0 +1,73 @@
+"""How kafka-python's consumer fetches, on the real broker."""
+
+import gc
+import weakref
+
+import pytest
+from kafka import errors as kafka_errors
+
+from detector.records import OutgoingRecord
+from detector.stream.interfaces import StreamError
+from detector.stream.kafka_python import KafkaPythonSink, KafkaPythonSource
+from tests.contract.test_stream import Heard
+from tests.helpers import wait_until, write_all
+
+
+@pytest.fixture
+def source(kafka):
+    sink = KafkaPythonSink(kafka)
+    write_all(sink, [OutgoingRecord(kafka.events_topic, b"same", b"x", [])] * 20)
+    sink.close(5)
+    opened = KafkaPythonSource(kafka, Heard())
+    yield opened
+    opened.close(5)
+
+
+def test_batch_that_waited_for_more_in_vain_is_gone_when_it_is_let_go(source):
+    """An error that ends a wait would keep it alive, with everything that waited, until the garbage is collected."""
+    gc.disable()
+    try:
+        batch = wait_until(lambda: (read := source.poll(100, 0.2, 0.2)).records and read, "records")
+        assert len(batch.records) == 20
+        records = weakref.ref(batch.records)
+        del batch
+
+        assert records() is None
+    finally:
+        gc.enable()
+
+
+def test_asking_for_more_ends_before_more_is_taken(source):
+    """It goes by what was taken so far: at another moment it would ask for the same records again."""
+    wait_until(lambda: source.poll(1, 0, 0.2).records, "the first record")
+    fetcher = source._consumer._fetcher
+    order = []
+
+    async def slowly():
+        await fetcher._net.sleep(0.2)
+        order.append("asked")
+
+    taken = fetcher.fetched_records
+    fetcher.fetched_records = lambda *given, **named: order.append("taken") or taken(*given, **named)
+    fetcher._asking = fetcher._manager.call_soon(slowly)
+    while "asked" not in order or order[-1] == "asked":
+        assert len(source.poll(1, 0, 0.2).records) <= 1
+
+    assert order[0] == "asked"
+
+
+@pytest.mark.parametrize("wait_s", [0, 0.2])
+def test_error_in_asking_for_more_is_raised(source, wait_s):
+    """By the next poll, as it would be if that had asked; whether it comes before that poll or in it."""
+    wait_until(lambda: source.poll(1, 0, 0.2).records, "the first record")
+    fetcher = source._consumer._fetcher
+
+    async def fail():
+        await fetcher._net.sleep(wait_s)
+        raise kafka_errors.TopicAuthorizationFailedError("topic")
+
+    asking = fetcher._asking = fetcher._manager.call_soon(fail)
+    wait_until(lambda: wait_s or asking.is_done, "the error")
+
+    with pytest.raises(StreamError, match="TopicAuthorizationFailedError"):
+        source.poll(1, 0, 0.2)
