@@ -22,6 +22,8 @@ from detector.training.train import publish, train
 SUSPICIOUS_EVERY = 100
 """One event in so many is suspicious, unless a measurement is about that share: 1 %."""
 _TLS = "TLS"
+_HEAP_MB = 1024
+"""As Kafka's own scripts have it; with half of it the collector works on the load every second."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def scene(model: Path | None = None) -> Iterator[Scene]:
         model = model.resolve() if model else _train(folder / "models")
         authority, store = write_certificates(folder)
         properties = {"ssl.keystore.type": "PEM", "ssl.keystore.location": str(store)}
-        with EmbeddedBroker(properties=properties, listeners={_TLS: "SSL"}) as broker:
+        with EmbeddedBroker(properties=properties, listeners={_TLS: "SSL"}, heap_mb=_HEAP_MB) as broker:
             yield Scene(broker, folder, model, authority, Scorer.load(ModelSettings(path=model)))
 
 

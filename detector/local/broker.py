@@ -24,7 +24,8 @@ from detector.settings import KafkaSettings
 _START_TIMEOUT_S = 90.0
 _STOP_TIMEOUT_S = 30.0
 _STARTED = "Kafka Server started"
-_HEAP = ["-Xms256m", "-Xmx512m", "-XX:+UseG1GC", "-XX:-UsePerfData"]
+_JVM = ["-XX:+UseG1GC", "-XX:-UsePerfData"]
+_HEAP_MB = 512
 _LOOK_EVERY_S = 0.05
 _TOPIC_PARTITIONS = 4
 
@@ -37,6 +38,7 @@ class EmbeddedBroker:
         data_dir: keeps the data over restarts; None makes a folder that is removed at the end.
         properties: server properties on top of, or instead of, the usual ones.
         listeners: more listeners, each on a free port of its own: name to security protocol, such as SASL_SSL.
+        heap_mb: the JVM's memory at most; Kafka's own scripts give it 1024.
     """
 
     def __init__(
@@ -45,8 +47,10 @@ class EmbeddedBroker:
         data_dir: Path | None = None,
         properties: dict[str, str] | None = None,
         listeners: dict[str, str] | None = None,
+        heap_mb: int = _HEAP_MB,
     ) -> None:
         self._port = port
+        self._jvm = [*_JVM, f"-Xms{heap_mb // 2}m", f"-Xmx{heap_mb}m"]
         self._owns_data = data_dir is None
         self._data_dir = data_dir
         self._properties = properties or {}
@@ -90,7 +94,7 @@ class EmbeddedBroker:
             config = self._write_config()
             self._format(java, config)
             self._process = GuardedProcess(
-                [*java[:1], *_HEAP, *_logging(), *java[1:], "kafka.Kafka", str(config)],
+                [*java[:1], *self._jvm, *_logging(), *java[1:], "kafka.Kafka", str(config)],
                 log_file=self.log_file,
                 remove_at_end=self.data_dir if self._owns_data else None,
                 keep_open=[self._lock],  # the folder stays locked until the broker itself is gone

@@ -66,7 +66,8 @@ class Source(Protocol):
 
         Args:
             max_records: the batch closes with this many, or
-            max_wait_s: this long after its first record, whichever comes first.
+            max_wait_s: this long after its first record, whichever comes first; less, when that one was there already
+                (`detector.stream.window`).
             idle_s: how long to wait for the first record; then the batch is empty.
 
         Returns:

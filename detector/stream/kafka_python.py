@@ -28,6 +28,7 @@ from detector.stream.kafka_group import mend_group
 from detector.stream.kafka_options import consumer_options, producer_options
 from detector.stream.kafka_records import NullSerializer, close, is_past_use, mend_idempotence, send
 from detector.stream.positions import no_position, position_gone
+from detector.stream.window import Window
 
 _RETRY_S = 0.1
 _REST_S = 0.005
@@ -46,6 +47,7 @@ class KafkaPythonSource:
         self._listener = listener
         self._paused = False
         self._open: dict[TopicPartition, list[Unplaced]] = {}
+        self._window = Window()
         self._consumer = KafkaConsumer(**consumer_options(kafka))
         self._answered = time.monotonic()
         mend_group(self._consumer)
@@ -65,17 +67,19 @@ class KafkaPythonSource:
     def poll(self, max_records: int, max_wait_s: float, idle_s: float) -> Batch:
         """See `Source.poll`."""
         self._open = {}
+        asked = time.monotonic()
         came = self._take(idle_s, max_records)
-        deadline = time.monotonic() + max_wait_s
+        end = self._window.end(asked, time.monotonic(), max_wait_s)
         while self._open:
             room = max_records - sum(map(len, self._open.values()))
-            left = deadline - time.monotonic()
+            left = end - time.monotonic()
             if room <= 0 or left <= 0:
                 break
             if came < max_records // _MANY:
                 time.sleep(min(left, _REST_S))
             came = self._take(left, room)
         taken, self._open = self._open, {}
+        self._window.close(time.monotonic())
         return FetchedBatch(
             FetchedSequence(taken),
             {Partition(*tp): records[-1].offset + 1 for tp, records in taken.items()},

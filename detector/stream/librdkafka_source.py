@@ -25,6 +25,7 @@ from detector.stream.librdkafka_faults import FATAL, UNREADABLE, Failures, clien
 from detector.stream.librdkafka_options import consumer_options
 from detector.stream.librdkafka_records import MessageBatch, MessageRecords, why_unreadable
 from detector.stream.positions import no_position, position_gone
+from detector.stream.window import Window
 
 _ASK_S = 0.5
 _LOOK_S = 0.05
@@ -41,6 +42,7 @@ class LibrdkafkaSource:
         self._paused = self._closing = False
         self._assigned: frozenset[int] = frozenset()
         self._in_hand: list[Any] = []
+        self._window = Window()
         self._revoked: set[int] = set()
         """What was taken away during the call of the client that is under way."""
         self._starts: dict[int, int] = {}
@@ -61,11 +63,12 @@ class LibrdkafkaSource:
 
     def poll(self, max_records: int, max_wait_s: float, idle_s: float) -> Batch:
         """See `Source.poll`."""
+        asked = time.monotonic()
         if not self._in_hand:
             self._take(1, idle_s)
-        deadline = time.monotonic() + max_wait_s
+        end = self._window.end(asked, time.monotonic(), max_wait_s)
         while self._in_hand and (room := max_records - len(self._in_hand)) > 0:
-            left = deadline - time.monotonic()
+            left = end - time.monotonic()
             self._take(room, max(0.0, left))
             if left <= 0:
                 break
@@ -183,6 +186,7 @@ class LibrdkafkaSource:
 
     def _hand_out(self, max_records: int) -> Batch:
         messages, self._in_hand = self._in_hand[:max_records], self._in_hand[max_records:]
+        self._window.close(time.monotonic())
         last: dict[Any, Any] = dict(zip(map(Message.partition, messages), messages, strict=True))
         return MessageBatch(
             MessageRecords(messages),
