@@ -11,17 +11,18 @@ _FULL_OF_ALERTS = 5
 """All suspicious, an event costs many times more: a fifth of the events will do."""
 
 
-def features(scene: Scene, total: int, repetitions: int) -> Section:
+def features(scene: Scene, total: int, repetitions: int, limit_s: float) -> Section:
     """Guarantee, engine, TLS, the codec of the events topic, the share of alerts; relative to none of them."""
     plain = scene.backlog(total)
     base = detector(name=BASE)
-    cases = [
-        Case(base, plain),
-        *(Case(contestant, plain) for contestant in _variants(scene)),
-        *(Case(detector(name=f"events in {codec}"), scene.backlog(total, codec=codec)) for codec in CODECS),
-        Case(detector(name="10 % alerts"), scene.backlog(total, every=10)),
-        Case(detector(name="100 % alerts"), scene.backlog(total // _FULL_OF_ALERTS, every=1)),
+    pairs = [
+        (base, plain),
+        *((contestant, plain) for contestant in _variants(scene)),
+        *((detector(name=f"events in {codec}"), scene.backlog(total, codec=codec)) for codec in CODECS),
+        (detector(name="10 % alerts"), scene.backlog(total, every=10)),
+        (detector(name="100 % alerts"), scene.backlog(total // _FULL_OF_ALERTS, every=1)),
     ]
+    cases = [Case(contestant, backlog, limit_s) for contestant, backlog in pairs]
     outcome = in_rounds(scene, "features", cases, repetitions)
     return Section(
         "features",

@@ -14,10 +14,13 @@ WAITS_MS = (0, 5, 10, 20, 50, 100)
 _SHARE = 0.5
 
 
-def batch_sizes(scene: Scene, total: int, repetitions: int) -> Section:
+def batch_sizes(scene: Scene, total: int, repetitions: int, limit_s: float) -> Section:
     """The rate from a backlog by `DETECTOR_BATCH__MAX_RECORDS`."""
     backlog = scene.backlog(total)
-    cases = [Case(detector(name=f"{size} records", DETECTOR_BATCH__MAX_RECORDS=str(size)), backlog) for size in SIZES]
+    cases = [
+        Case(detector(name=f"{size} records", DETECTOR_BATCH__MAX_RECORDS=str(size)), backlog, limit_s)
+        for size in SIZES
+    ]
     outcome = in_rounds(scene, "batch size", cases, repetitions)
     table = [{**row, "records": int(row["what"].split()[0])} for row in rows(outcome, f"{MAX_RECORDS} records")]
     return Section("batch_size", "Rate from a backlog by the largest batch", table, outcome.left_out)
