@@ -35,7 +35,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", help="throughput: the contestants with one of these in their names, comma-separated")
     parser.add_argument("--events", type=int, default=_EVENTS, help="in the backlog (1,000,000)")
     parser.add_argument("--repetitions", type=int, default=3, help="rounds in which all take turns (3)")
-    parser.add_argument("--limit", type=float, default=15, help="s that one run over a backlog may take (15)")
+    parser.add_argument(
+        "--limit", type=float, default=15, help="s that one run of throughput, sweep or features may take (15)"
+    )
     parser.add_argument("--seconds", type=float, default=15, help="of each steady load (15)")
     parser.add_argument("--quick", action="store_true", help="a sight of everything: 60,000 events, once, loads of 5 s")
     parser.add_argument("--model", type=Path, help="a model folder; without, the default recipe is trained first")

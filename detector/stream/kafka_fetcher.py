@@ -1,4 +1,4 @@
-"""How a consumer of kafka-python fetches: its thread is asked for as little as can be, and nothing is left behind."""
+"""How a consumer of kafka-python fetches: it asks its thread as rarely as can be, and leaves nothing behind."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,8 @@ from kafka.consumer.fetcher import Fetcher
 
 from detector.stream.kafka_batches import FetchedRecords, Unplaced
 
+_NEXT_LOOK_S = 0.1
+
 
 def fetch_quickly(consumer: KafkaConsumer) -> None:
     """Let a consumer give `Unplaced` records in the place of its own, and wait rarely for its thread.
@@ -17,19 +19,23 @@ def fetch_quickly(consumer: KafkaConsumer) -> None:
     """
     fetcher, coordinator, client = consumer._fetcher, consumer._coordinator, consumer._client  # noqa: SLF001
     fetcher.__class__ = QuickFetcher
-    find_coordinator = coordinator.ensure_coordinator_ready
+    find_coordinator, time_to_next_poll = coordinator.ensure_coordinator_ready, coordinator.time_to_next_poll
 
     def ensure_coordinator_ready(timeout_ms: float | None = None) -> Any:
         # Its own would ask its thread, with each poll.
         return client.connected(coordinator.coordinator_id) or find_coordinator(timeout_ms)
 
-    coordinator.ensure_coordinator_ready = ensure_coordinator_ready
+    def time_to_next_look() -> float:
+        # Heartbeats are its thread's. While one is not answered its own says 0: a frozen broker would keep a core busy.
+        return max(_NEXT_LOOK_S, float(time_to_next_poll()))
+
+    coordinator.ensure_coordinator_ready, coordinator.time_to_next_poll = ensure_coordinator_ready, time_to_next_look
 
 
 class QuickFetcher(Fetcher):  # type: ignore[misc] # kafka-python has no types
     """kafka-python's own, but for the calls between its thread and the one that polls.
 
-    When there are records, the next ones are asked for while these are worked on, and not before they are returned.
+    When there are records already, the next ones are asked for while these are worked on.
 
     When there are none, it waits without an error. kafka-python's own wait ends in one when the time is up, which keeps
     itself alive, and with it every frame that led to the wait, and the batch that these held: half of all records lay
@@ -48,7 +54,7 @@ class QuickFetcher(Fetcher):  # type: ignore[misc] # kafka-python has no types
         """The records that are there, or come within the time; and whether there is nothing that could come.
 
         Raises:
-            KafkaError: as kafka-python's own.
+            KafkaError: as kafka-python's own; that of a request behind earlier records comes here as well.
         """
         self._end_asking()
         records, has_more = self.fetched_records(max_records, update_offsets=update_offsets)
@@ -67,7 +73,7 @@ class QuickFetcher(Fetcher):  # type: ignore[misc] # kafka-python has no types
         return self.fetched_records(max_records, update_offsets=update_offsets)[0], False
 
     def _end_asking(self) -> None:
-        """It goes by what was taken so far, so nothing more is taken before it has ended."""
+        """The request for more goes by what was taken so far: nothing more is taken before it is on its way."""
         asking, self._asking = self._asking, None
         if asking is None:
             return

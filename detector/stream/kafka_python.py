@@ -77,7 +77,7 @@ class KafkaPythonSource:
                 break
             if came < max_records // _MANY:
                 time.sleep(min(left, _REST_S))
-            came = self._take(left, room)
+            came = self._take(max(0.0, end - time.monotonic()), room)
         taken, self._open = self._open, {}
         self._window.close(time.monotonic())
         return FetchedBatch(

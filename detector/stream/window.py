@@ -7,7 +7,7 @@ _LEAST = 0.25
 
 
 class Window:
-    """When to close a batch that is not full: so long after its first record.
+    """When to close a batch that is not full: so long after its first record, if that had to be waited for.
 
     One that was there when it was asked for may have come at any time since the batch before was closed, so its time
     runs from there: what gathers while a batch is worked on does not wait for all of the time once more.

@@ -71,3 +71,17 @@ def test_error_in_asking_for_more_is_raised(source, wait_s):
 
     with pytest.raises(StreamError, match="TopicAuthorizationFailedError"):
         source.poll(1, 0, 0.2)
+
+
+def test_unanswered_heartbeat_does_not_make_polls_spin(source, monkeypatch):
+    """While it is on its way the next one is due at once, to kafka-python: a frozen broker would keep a core busy."""
+    wait_until(lambda: len(source.poll(100, 0.2, 0.2).records) == 20, "all that there is")
+    group, fetcher = source._consumer._coordinator, source._consumer._fetcher
+    monkeypatch.setattr(group, "time_to_next_heartbeat", lambda: 0)
+    looks = []
+    look = fetcher.fetch_records
+    monkeypatch.setattr(fetcher, "fetch_records", lambda *given, **named: looks.append(1) or look(*given, **named))
+
+    assert not source.poll(100, 0, 1.0).records
+
+    assert len(looks) <= 20
