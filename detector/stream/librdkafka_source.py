@@ -22,6 +22,7 @@ from detector.stream.background import run_within
 from detector.stream.interfaces import QUIET_S, Batch, CommitDone, CommitError, Listener, RebalanceKind, StreamError
 from detector.stream.librdkafka_answers import Answers
 from detector.stream.librdkafka_faults import FATAL, UNREADABLE, Failures, client_log, explain
+from detector.stream.librdkafka_former import FormerMember
 from detector.stream.librdkafka_options import consumer_options
 from detector.stream.librdkafka_records import MessageBatch, MessageRecords, why_unreadable
 from detector.stream.positions import no_position, position_gone
@@ -48,6 +49,8 @@ class LibrdkafkaSource:
         self._starts: dict[int, int] = {}
         """Where reading was told to begin, for partitions of which nothing was read yet."""
         self._membership: Any = None
+        self._member_id = ""
+        self._former = FormerMember(kafka)
         self._commits: deque[tuple[dict[int, int], CommitDone]] = deque()
         self._failures = Failures()
         self._answers = Answers()
@@ -174,6 +177,7 @@ class LibrdkafkaSource:
     def close(self, timeout_s: float) -> None:
         """See `Source.close`."""
         self._closing = True
+        self._former.forget()
         # What cannot be told to the brokers in time they find out by themselves, when the session ends.
         with contextlib.suppress(KafkaException):
             run_within(self._consumer.close, timeout_s)
@@ -291,13 +295,16 @@ class LibrdkafkaSource:
         self._consumer.incremental_assign(partitions)
         if self._paused:
             self._consumer.pause(partitions)
-        self._membership = self._joined()
+        self._membership, self._member_id = self._joined(), self._consumer.memberid() or self._member_id
+        self._former.forget()
         if partitions:
             self._assigned |= {tp.partition for tp in partitions}
             self._tell("assigned", partitions)
 
     def _on_gone(self, kind: RebalanceKind, partitions: list[TopicPartition]) -> None:
         """Called in the midst of `_take` and `close`; the client gives the partitions up when this returns."""
+        if kind == "lost" and not self._closing and self._member_id not in ("", self._consumer.memberid()):
+            self._former.give_up(self._member_id)
         numbers = {tp.partition for tp in partitions}
         if self._paused:
             self._consumer.resume(partitions)  # or they would be paused still when they come back
