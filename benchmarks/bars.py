@@ -1,6 +1,7 @@
 """What the project promises of itself, held against a run."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from benchmarks.contestants import PEERS
@@ -40,12 +41,12 @@ def bars(sections: Sequence[Section]) -> Section:
 
 
 Rows = Mapping[str, Mapping[str, Any]]
-Rates = Mapping[str, float]
+Rates = Mapping[str, Sequence[float]]
+"""Of each round."""
 
 
 def _throughput(rows: Rows) -> Iterator[Bar]:
-    """By rates relative to the bare kafka-python loop of the same round: what the machine does besides falls out."""
-    rates = {name: row["relative rate"]["median"] for name, row in rows.items() if row["relative rate"]}
+    rates = {name: row["events/s"]["values"] for name, row in rows.items()}
     yield from _clients(rates)
     yield from _peers(rates)
     if _NUMPY_DAEMON in rows:
@@ -53,28 +54,33 @@ def _throughput(rows: Rows) -> Iterator[Bar]:
 
 
 def _clients(rates: Rates) -> Iterator[Bar]:
-    wanted = {"kafka-python": (0.85, None), "librdkafka": (2.2, 0.6)}
-    for client, (of_kafka_python, of_its_own) in wanted.items():
-        rate = rates.get(_DAEMON.format(client))
-        if rate is None:
-            continue
-        yield f"{client} daemon / bare kafka-python loop", of_kafka_python, rate, False
-        if of_its_own and (own := rates.get(f"bare {client}")):
-            yield f"{client} daemon / bare {client} loop", of_its_own, rate / own, False
-        if exactly_once := rates.get(_EXACTLY_ONCE.format(client)):
-            yield f"{client} daemon: exactly-once / at-least-once", 0.65, exactly_once / rate, False
+    wanted = {"kafka-python": [("kafka-python", 0.85)], "librdkafka": [("kafka-python", 2.2), ("librdkafka", 0.6)]}
+    for client, loops in wanted.items():
+        daemon = _DAEMON.format(client)
+        for loop, times in loops:
+            if daemon in rates and f"bare {loop}" in rates:
+                yield f"{client} daemon / bare {loop} loop", times, _ratio(rates, daemon, f"bare {loop}"), False
+        exactly_once = _EXACTLY_ONCE.format(client)
+        if daemon in rates and exactly_once in rates:
+            yield f"{client} daemon: exactly-once / at-least-once", 0.65, _ratio(rates, exactly_once, daemon), False
 
 
 def _peers(rates: Rates) -> Iterator[Bar]:
-    peers = {peer.name: rates[peer.name] for peer in PEERS if peer.name in rates}
+    peers = [peer.name for peer in PEERS if peer.name in rates]
     for client, times in (("kafka-python", 2), ("librdkafka", 4)):
-        rate = rates.get(_DAEMON.format(client))
-        if rate and peers:
-            fastest = max(peers, key=lambda name: peers[name])
-            yield f"{client} daemon / fastest peer ({fastest})", times, rate / peers[fastest], False
-    for name, peer_rate in peers.items():
-        if name.startswith("Quix") and (rate := rates.get(_DAEMON.format("kafka-python"))):
-            yield f"kafka-python daemon / {name}", 5, rate / peer_rate, False
+        daemon = _DAEMON.format(client)
+        if daemon in rates and peers:
+            least, fastest = min((_ratio(rates, daemon, peer), peer) for peer in peers)
+            yield f"{client} daemon / fastest peer ({fastest})", times, least, False
+    daemon = _DAEMON.format("kafka-python")
+    for peer in peers:
+        if peer.startswith("Quix") and daemon in rates:
+            yield f"kafka-python daemon / {peer}", 5, _ratio(rates, daemon, peer), False
+
+
+def _ratio(rates: Rates, one: str, other: str) -> float:
+    """Round by round, the median: what the machine does besides falls out."""
+    return median(a / b for a, b in zip(rates[one], rates[other], strict=False))
 
 
 def _core(rows: Rows) -> Iterator[Bar]:

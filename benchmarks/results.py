@@ -27,10 +27,10 @@ class Section:
     left_out: Sequence[str] = ()
 
 
-def spread(values: Iterable[float]) -> dict[str, float]:
-    """Median, least and greatest."""
+def spread(values: Iterable[float]) -> dict[str, Any]:
+    """Median, least and greatest, and all of them in order: of two rows those of one round belong together."""
     figures = list(values)
-    return {"median": statistics.median(figures), "min": min(figures), "max": max(figures)}
+    return {"median": statistics.median(figures), "min": min(figures), "max": max(figures), "values": figures}
 
 
 def surroundings() -> dict[str, Any]:

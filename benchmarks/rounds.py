@@ -61,7 +61,7 @@ def rows(outcome: Outcome, reference: str) -> list[dict[str, Any]]:
 
 
 def _row(name: str, runs: Sequence[Run], against: Sequence[Run]) -> dict[str, Any]:
-    def column(figure: Callable[[Run], float]) -> dict[str, float]:
+    def column(figure: Callable[[Run], float]) -> dict[str, Any]:
         return spread(map(figure, runs))
 
     pairs = list(zip(runs, against, strict=False))
