@@ -10,7 +10,7 @@ from detector.records import OutgoingRecord
 from detector.stream.interfaces import StreamError
 from detector.stream.kafka_python import KafkaPythonSink, KafkaPythonSource
 from tests.contract.test_stream import Heard
-from tests.helpers import wait_until, write_all
+from tests.helpers import alive_until, wait_until, write_all
 
 
 @pytest.fixture
@@ -85,3 +85,23 @@ def test_unanswered_heartbeat_does_not_make_polls_spin(source, monkeypatch):
     assert not source.poll(100, 0, 1.0).records
 
     assert len(looks) <= 20
+
+
+def test_answer_that_comes_while_more_is_asked_for_is_taken_at_once(source):
+    """There is nothing left to ask for then, which is no sign that there is nothing to wait for."""
+    source.pause()
+    alive_until(source.partitions, [source], "partitions")
+    alive_until(source._consumer._subscription.has_all_fetch_positions, [source], "positions")
+    source.resume()
+    fetcher = source._consumer._fetcher
+    ask = fetcher.send_fetches
+
+    def ask_late():
+        ask()
+        wait_until(lambda: fetcher._completed_fetches, "the answer", timeout_s=10, every_s=0.001)
+        fetcher._net.run(fetcher._clean_done_fetch_futures)  # as the next request does
+
+    fetcher.send_fetches = ask_late
+    records, _ = fetcher.fetch_records(100, timeout_ms=0)
+
+    assert sum(map(len, records.values())) == 20
