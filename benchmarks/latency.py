@@ -21,8 +21,7 @@ from detector.local.topics import GroupProgress
 
 SHARES = (0.1, 0.5, 0.8)
 QUANTILES = {"p50 ms": 50.0, "p90 ms": 90.0, "p99 ms": 99.0, "p99.9 ms": 99.9}
-_WARM_UP_S = 8.0
-"""Until then a new broker's JVM compiles what small requests need, on the cores that everybody shares."""
+_WARM_UP_S = 3.0
 _LATE = 0.95
 _DRAIN_S = 60.0
 
@@ -74,7 +73,7 @@ def _row(scene: Scene, contestant: Contestant, capacity: float, share: float, se
 
 
 def steady_load(scene: Scene, contestant: Contestant, rate: float, seconds: float) -> Steady:
-    """Run a daemon under a load of so many events a second; the first eight seconds do not count.
+    """Run a daemon under a load of so many events a second; the first three seconds do not count.
 
     Raises:
         RunError: it failed, its books do not balance, or the load could not be written at that rate.
