@@ -56,9 +56,23 @@ def read_event(value: bytes | None) -> dict[str, int]:
 
 
 def host_name(value: bytes) -> str | None:
-    """The `hostName` of a value that was read as an event, when it is a non-empty string."""
-    name = _parse_object(value).get("hostName")
+    """The `hostName` of a value that was read as an event, when it is a non-empty string.
+
+    Raises:
+        Refused: it is nested too deep to tell.
+    """
+    try:
+        name = _decode_host(value).hostName
+    except (msgspec.MsgspecError, RecursionError):
+        name = _parse_object(value).get("hostName")
     return name if isinstance(name, str) and name else None
+
+
+class _Host(msgspec.Struct, gc=False):
+    hostName: str | None = None  # noqa: N815 - the name of the wire format
+
+
+_decode_host = msgspec.json.Decoder(_Host).decode
 
 
 def _parse_object(value: bytes | None) -> dict[str, Any]:

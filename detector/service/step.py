@@ -5,7 +5,7 @@ from time import time
 
 import numpy as np
 
-from detector.alerts.alert import AlertWriter
+from detector.alerts.alert import AlertWriter, timestamp_text
 from detector.alerts.dead_letter import dead_letter
 from detector.alerts.severity import severity
 from detector.events.decode import NO_LABEL, Decoded
@@ -60,11 +60,12 @@ class BatchStep:
             dead_letter(self._kafka.dead_letter_topic, records[reject.place], reject.reason, reject.detail)
             for reject in decoded.rejects
         ]
-        severities, timestamps = [], []
-        for row in np.flatnonzero(scored.suspicious).tolist():
-            record, score = records[decoded.accepted[row]], float(scored.scores[row])
-            outputs.append(self._alerts.write(record, score, _alert_key(record)))
-            severities.append(severity(score, self._scorer.threshold))
+        severities, timestamps, now = [], [], timestamp_text()
+        rows = np.flatnonzero(scored.suspicious)
+        for row, score in zip(rows.tolist(), scored.scores[rows].tolist(), strict=True):
+            record, name = records[decoded.accepted[row]], severity(score, self._scorer.threshold)
+            outputs.append(self._alerts.write(record, _alert_key(record), score, name, now))
+            severities.append(name)
             timestamps.append(record.timestamp)
         return Finished(len(records), scored, outputs, severities, timestamps, before)
 

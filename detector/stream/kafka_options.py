@@ -24,9 +24,10 @@ FETCH_BYTES = 2 * 1024 * 1024
 the default, that follows the number of partitions; half of this costs a tenth more processor time, twice gains none."""
 LARGEST_RESPONSE_BYTES = 100_000_000
 """What a broker's answer may have beside one record of the largest size."""
-LINGER_MS = 5
-"""A batch's outputs are handed over within this and go out together, while the next batch is read; otherwise a flush
-sends them at once."""
+LINGER_MS = 1
+"""A batch's outputs go out together, while the next batch is read; a flush sends them at once. With 5 a librdkafka
+batch of 7 ms waited for them another millisecond, an eighth of its rate; with 0 each output wakes the thread that
+sends."""
 
 
 def connection_options(kafka: KafkaSettings) -> dict[str, Any]:

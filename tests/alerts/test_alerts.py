@@ -5,8 +5,10 @@ import uuid
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from detector.alerts.alert import AlertModel, AlertWriter
+from detector.alerts.alert import AlertModel, AlertWriter, timestamp_text
 from detector.alerts.dead_letter import ADDED, dead_letter
 from detector.alerts.severity import severity
 from detector.records import ReadRecord
@@ -18,7 +20,7 @@ RECORD = ReadRecord("process-events", 3, 42, 1_700_000_000_000, b"k", event(args
 def test_alert_has_the_form_of_the_contract():
     """Analysts' tools parse exactly this."""
     writer = AlertWriter("process-alerts", AlertModel("beth-mlp", "v1", "abc"), 0.5)
-    written = writer.write(RECORD, 0.9931, b"h")
+    written = writer.write(RECORD, b"h", 0.9931, "critical", timestamp_text())
     alert = json.loads(written.value)
     alert_id = str(uuid.uuid5(uuid.NAMESPACE_URL, "kafka://process-events/3/42"))
 
@@ -41,6 +43,19 @@ def test_alert_has_the_form_of_the_contract():
         "source": {"topic": "process-events", "partition": 3, "offset": 42, "timestamp_ms": 1_700_000_000_000},
         "event": json.loads(RECORD.value),
     }
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(), st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1))
+def test_alert_id_is_the_uuid5_of_where_its_event_is(topic, partition, offset):
+    """Whoever has the event can tell the alert's id, with any library's UUIDs."""
+    writer = AlertWriter("process-alerts", AlertModel("beth-mlp", "v1", "abc"), 0.5)
+    record = RECORD._replace(topic=topic, partition=partition, offset=offset)
+
+    written = writer.write(record, None, 1.0, "critical", timestamp_text())
+
+    alert_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"kafka://{topic}/{partition}/{offset}"))
+    assert dict(written.headers)["alert-id"] == alert_id.encode()
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from detector.events.decode import decode
-from detector.events.second_opinion import REASONS, Refused, read_event
+from detector.events.second_opinion import REASONS, Refused, host_name, read_event
 from detector.records import FEATURES
 from tests.helpers import GOOD, event
 
@@ -168,3 +168,15 @@ def test_fast_path_agrees_with_the_letter_of_the_contract(value):
     else:
         assert np.array_equal(decoded.features, [[float(complete[name]) for name in FEATURES]])
         assert decoded.labels.tolist() == [complete.get("sus_label", -1)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(json_values, min_size=1, max_size=3), st.dictionaries(st.text(), json_values, max_size=2))
+def test_host_is_the_last_of_that_name_if_it_is_a_text(names, others):
+    """As a JSON parser reads it, whatever else is in the event."""
+    fields = [json.dumps({name: value})[1:-1] for name, value in (*GOOD.items(), *others.items())]
+    value = ("{" + ",".join(fields + [f'"hostName":{json.dumps(name)}' for name in names]) + "}").encode()
+    assume(not decode([value]).rejects)
+    name = names[-1]
+
+    assert host_name(value) == (name if isinstance(name, str) and name else None)
