@@ -1,6 +1,7 @@
 """How kafka-python's consumer fetches, on the real broker."""
 
 import gc
+import time
 import weakref
 
 import pytest
@@ -105,3 +106,30 @@ def test_answer_that_comes_while_more_is_asked_for_is_taken_at_once(source):
     records, _ = fetcher.fetch_records(100, timeout_ms=0)
 
     assert sum(map(len, records.values())) == 20
+
+
+def test_polls_of_a_paused_source_rest(source):
+    """Nothing is on its way then, and nothing could come: they take their time all the same, without a busy core."""
+    wait_until(lambda: len(source.poll(100, 0.2, 0.2).records) == 20, "all that there is")
+    source.pause()
+    source.poll(100, 0, 0.2)  # what was asked for before
+    busy, began = time.process_time(), time.monotonic()
+
+    assert not source.poll(100, 0, 1.0).records
+
+    assert time.monotonic() - began > 0.9
+    assert time.process_time() - busy < 0.5
+
+
+def test_lost_connection_to_the_coordinator_is_made_again(source, kafka):
+    """By the next heartbeat at the latest; whoever polls and commits notices nothing."""
+    wait_until(lambda: len(source.poll(100, 0.2, 0.2).records) == 20, "all that there is")
+    client, coordinator = source._consumer._client, source._consumer._coordinator
+    partition = next(iter(source.partitions()))
+
+    client.close(coordinator.coordinator_id)
+    wait_until(lambda: not client.connected(coordinator.coordinator_id), "the end of the connection", every_s=0)
+    alive_until(lambda: client.connected(coordinator.coordinator_id), [source], "the connection")
+
+    source.commit_now({partition: 0}, 10)
+    assert len(source.partitions()) == 4

@@ -4,6 +4,8 @@ import threading
 import time
 
 import pytest
+from kafka import KafkaAdminClient
+from kafka import errors as kafka_errors
 
 from detector.stream.interfaces import StreamError
 from detector.stream.librdkafka_former import _RETRY_S, FormerMember
@@ -60,6 +62,25 @@ def test_brokers_that_are_away_are_asked_again_and_nothing_is_left_behind(kafka,
 
     former.forget()
     wait_until(lambda: threading.active_count() == before, "the end of it")
+
+
+def test_group_that_has_no_coordinator_yet_is_asked_again_until_nobody_waits(kafka, monkeypatch):
+    """The brokers are back one by one; what was begun for a membership ends with the wait for it."""
+    asked, before = [], threading.active_count()
+
+    def remove(_, group, members):
+        asked.append((group, members[0].member_id))
+        raise kafka_errors.NotCoordinatorError
+
+    monkeypatch.setattr(KafkaAdminClient, "remove_group_members", remove)
+    former = FormerMember(kafka)
+
+    former.give_up("somebody")
+    wait_until(lambda: len(asked) >= 2, "a second request")
+    former.forget()
+    wait_until(lambda: threading.active_count() == before, "the end of it")
+
+    assert set(asked) == {(kafka.group_id, "somebody")}
 
 
 def test_fixed_identity_is_left_alone(kafka):
