@@ -83,7 +83,7 @@ audit:  ## known vulnerabilities of the pinned dependencies; says so when pip-au
 	  { echo "not audited: pip-audit cannot be installed here"; exit 2; }
 	@$(VENV)-audit/bin/python .ci/audit.py
 
-bench: install  ## the benchmarks, 25 minutes: tables, and benchmarks/results/latest.json; BENCH=--quick for a sight of them
+bench: install  ## the benchmarks, half an hour: tables, and benchmarks/results/latest.json; BENCH=--quick for a sight of them
 	$(BIN)/python -m benchmarks.run $(BENCH)
 
 docs: install  ## the pages of the settings and of the metrics, from the code

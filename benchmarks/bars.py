@@ -91,8 +91,8 @@ def _core(rows: Rows) -> Iterator[Bar]:
 def _latency(rows: Rows) -> Iterator[Bar]:
     for name, row in rows.items():
         if ", 50% of" in name:
-            yield f"{name}: p50 ms", MAX_WAIT_MS + 10, row["p50 ms"], True
-            yield f"{name}: p99 ms", 100, row["p99 ms"], True
+            yield f"{name}: p50 ms", MAX_WAIT_MS + 10, row["p50 ms"]["median"], True
+            yield f"{name}: p99 ms", 100, row["p99 ms"]["median"], True
 
 
 def _startup(rows: Rows) -> Iterator[Bar]:

@@ -1,9 +1,11 @@
-"""A steady load, `python -m benchmarks.load SERVERS TOPIC POOL RATE SECONDS`: writes events at a rate, every 5 ms.
+"""A steady load, `python -m benchmarks.load SERVER TOPIC POOL PARTITIONS RATE SECONDS`: writes events every 5 ms.
 
 POOL is a file with a value in each line, for the partitions in turn. Prints how many it wrote, and how long that took.
 
-What it sends is built before the clock starts, and gets its timestamps as it is sent: a producer, which builds batches
-of single events, takes more than half a core of those that the measured have.
+An event's timestamp is when it was due. If the broker or this process is late, that is part of its latency.
+
+What it sends is built before the clock starts: a producer, which builds batches of single events, takes more than half
+a core of those that the measured have.
 """
 
 import socket
@@ -19,15 +21,13 @@ from kafka.protocol.parser import KafkaProtocol
 from kafka.protocol.producer import ProduceRequest
 from kafka.record.memory_records import MemoryRecordsBuilder
 
-from benchmarks.events import PARTITIONS
-
 _TICK_S = 0.005
 _IN_FLIGHT = 5
 _TIMEOUT_S = 30
 _RECEIVED_BYTES = 65536
 _UNBOUNDED = 1 << 30
 _VERSION = 9
-"""Of the request: what brokers since 2.4 understand."""
+"""Of the request: what brokers since 2.8 understand."""
 _CRC = struct.Struct(">I")
 _CRC_AT, _COVERED_FROM = 17, 21
 _TIMESTAMPS = struct.Struct(">qq")
@@ -78,7 +78,7 @@ class _Connection:
 
 
 class _Batch:
-    """Events of one partition that are sent together; they are from the moment at which they are stamped."""
+    """Events of one partition that are due together."""
 
     def __init__(self, values: list[bytes]) -> None:
         builder = MemoryRecordsBuilder(magic=2, compression_type=0, batch_size=_UNBOUNDED)
@@ -89,7 +89,7 @@ class _Batch:
         self._bytes = bytearray(builder.buffer())
 
     def stamped(self, at_ms: int) -> bytes:
-        """As it is sent at this moment."""
+        """With this timestamp for each of its events."""
         _TIMESTAMPS.pack_into(self._bytes, _TIMESTAMPS_AT, at_ms, at_ms)
         _CRC.pack_into(self._bytes, _CRC_AT, crc32c(memoryview(self._bytes)[_COVERED_FROM:]))
         return bytes(self._bytes)
@@ -101,23 +101,23 @@ def _batches(values: list[bytes], size: int) -> list[_Batch]:
 
 def main() -> None:
     """Write, and say how many."""
-    server, topic, pool, rate, seconds = sys.argv[1:]
-    per_second = float(rate) / PARTITIONS
+    server, topic, pool, *numbers = sys.argv[1:]
+    partitions, rate, seconds = int(numbers[0]), float(numbers[1]), float(numbers[2])
+    per_second = rate / partitions
     values = Path(pool).read_bytes().splitlines()
     together = max(1, int(per_second * _TICK_S))
-    turns = cycle(zip(*(_batches(values[part::PARTITIONS], together) for part in range(PARTITIONS)), strict=True))
+    turns = cycle(zip(*(_batches(values[part::partitions], together) for part in range(partitions)), strict=True))
     connection = _Connection(server)
-    written, wanted = 0, int(per_second * float(seconds))
-    begin = time.perf_counter()
+    written, wanted = 0, int(per_second * seconds)
+    begin, begin_ms = time.perf_counter(), time.time() * 1000
     while written < wanted:
-        while written < (time.perf_counter() - begin) * per_second:
-            batches = next(turns)
-            now_ms = int(time.time() * 1000)
-            connection.send(topic, [batch.stamped(now_ms) for batch in batches])
-            written += batches[0].events
-        time.sleep(_TICK_S)  # the pace
+        due_s = written / per_second
+        time.sleep(max(0.0, due_s - (time.perf_counter() - begin)))
+        batches = next(turns)
+        connection.send(topic, [batch.stamped(int(begin_ms + due_s * 1000)) for batch in batches])
+        written += batches[0].events
     connection.wait(0)
-    print(written * PARTITIONS, time.perf_counter() - begin)
+    print(written * partitions, time.perf_counter() - begin)
 
 
 if __name__ == "__main__":

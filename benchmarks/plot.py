@@ -26,10 +26,18 @@ def _batch_size(axes: Axes, rows: list[dict[str, Any]]) -> None:
 def _batch_wait(axes: Axes, rows: list[dict[str, Any]]) -> None:
     waits = [row["wait ms"] for row in rows]
     for quantile in ("p50", "p99"):
-        axes.plot(waits, [row[f"{quantile} ms"] for row in rows], marker="o", label=f"{quantile} event to alert, ms")
+        axes.plot(
+            waits, [row[f"{quantile} ms"]["median"] for row in rows], marker="o", label=f"{quantile} event to alert, ms"
+        )
     axes.set(xlabel="DETECTOR_BATCH__MAX_WAIT_MS", ylabel="ms", ylim=(0, None))
     cost = axes.twinx()
-    cost.plot(waits, [row["CPU µs/event"] for row in rows], marker="s", color="grey", label="CPU, µs an event (right)")
+    cost.plot(
+        waits,
+        [row["CPU µs/event"]["median"] for row in rows],
+        marker="s",
+        color="grey",
+        label="CPU, µs an event (right)",
+    )
     cost.set(ylim=(0, None))
     lines = [*axes.get_lines(), *cost.get_lines()]
     axes.legend(lines, [str(line.get_label()) for line in lines])

@@ -38,7 +38,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--limit", type=float, default=15, help="s that one run of throughput, sweep or features may take (15)"
     )
-    parser.add_argument("--seconds", type=float, default=15, help="of each steady load (15)")
+    parser.add_argument("--seconds", type=float, default=10, help="of each steady load (10)")
     parser.add_argument("--quick", action="store_true", help="a sight of everything: 60,000 events, once, loads of 5 s")
     parser.add_argument("--model", type=Path, help="a model folder; without, the default recipe is trained first")
     options = parser.parse_args()
@@ -60,13 +60,13 @@ def _measurements(here: Scene, options: argparse.Namespace) -> dict[str, Callabl
     def sweep() -> Iterator[Section]:
         yield batch_sizes(here, total, repetitions, limit_s)
         capacity = measure(here, detector(), here.backlog(total)).events_per_s
-        yield batch_waits(here, capacity, seconds)
+        yield batch_waits(here, capacity, seconds, repetitions)
 
     return {
         "core": lambda: [scoring_core(here)],
         "throughput": lambda: [throughput(here, total, repetitions, limit_s, wanted)],
         "startup": lambda: [startup(here, repetitions)],
-        "latency": lambda: [latency(here, default_contestants(), total, seconds)],
+        "latency": lambda: [latency(here, default_contestants(), total, seconds, repetitions)],
         "sweep": sweep,
         "features": lambda: [features(here, total, repetitions, limit_s)],
         "scaling": lambda: [scaling(here, total, repetitions)],

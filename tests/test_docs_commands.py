@@ -15,21 +15,22 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
 _COMMAND_LINE = "tests/e2e/test_command_line.py"
+_COMMANDS = "tests/e2e/test_commands.py"
 _COMPOSE = "tests/compose/run.py"
 RUN_BY = {
-    r"make demo": f"{_COMMAND_LINE}::test_demo_accounts_for_every_event",
+    r"make demo": f"{_COMMANDS}::test_demo_accounts_for_every_event",
     r"make (test|install)": ".ci/run::make test",  # it installs first
     r"make prometheus": "Makefile::tests: install browser prometheus",
     r"python -m benchmarks\.plot .*": "tests/benchmarks/test_plot.py::test_sweep_is_drawn_with_the_command_of_the_docs",
     r"\.venv/bin/python train\.py \S+": f"{_COMMAND_LINE}::test_train_run_replay",
-    r"(\.venv/bin/)?detector check --connect": f"{_COMMAND_LINE}::test_check_has_a_line_for_each_thing",
+    r"(\.venv/bin/)?detector check --connect": f"{_COMMANDS}::test_check_has_a_line_for_each_thing",
     r"\.venv/bin/detector (run|replay \S+ --rate 2000)": f"{_COMMAND_LINE}::test_train_run_replay",
     r"\.venv/bin/detector broker --port 9092 --create-topics": "tests/local/test_broker.py::def serving",
     r"detector --set kafka\.group_id=blue run": f"{_COMMAND_LINE}::test_train_run_replay",
-    r"detector config": f"{_COMMAND_LINE}::test_config_shows_values_and_origins",
-    r"detector model (show|verify( PATH)?)": f"{_COMMAND_LINE}::test_model_show_and_verify",
+    r"detector config": f"{_COMMANDS}::test_config_shows_values_and_origins",
+    r"detector model (show|verify( PATH)?)": f"{_COMMANDS}::test_model_show_and_verify",
     r"detector replay FILE": f"{_COMMAND_LINE}::test_train_run_replay",
-    r"detector score FILE": f"{_COMMAND_LINE}::test_score_of_ndjson_skips_what_is_no_event_and_says_so",
+    r"detector score FILE": f"{_COMMANDS}::test_score_of_ndjson_skips_what_is_no_event_and_says_so",
     r"detector dead-letter (show|replay)( .*)?": "tests/dead_letters/test_commands.py::test_show_fix_replay",
     r"ln -sfn \S+ models/current": "tests/service/test_reload.py::test_rolled_back_with_the_command_of_the_docs",
     r"export DETECTOR_.*": "tests/test_docs_commands.py::test_variables_that_are_exported_are_settings",

@@ -31,7 +31,7 @@ def test_rates_are_compared_round_by_round():
 
 def test_less_is_better_where_it_is():
     """A latency beyond the bar is not met."""
-    rows = [{"what": "kafka-python, 50% of 100/s", "p50 ms": 31.0, "p99 ms": 99.0}]
+    rows = [{"what": "kafka-python, 50% of 100/s", "p50 ms": spread([29, 31, 32]), "p99 ms": spread([99, 20, 150])}]
 
     p50, p99 = bars([Section("latency", "Latency", rows)]).rows
 

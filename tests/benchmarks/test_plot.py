@@ -10,7 +10,10 @@ from benchmarks.results import spread
 def test_sweep_is_drawn_with_the_command_of_the_docs(tmp_path):
     """From the JSON that a run of the benchmarks leaves; the same figures give the same file."""
     sizes = [{"records": size, "events/s": spread([size, 2.0 * size])} for size in (500, 5000)]
-    waits = [{"wait ms": wait, "p50 ms": wait, "p99 ms": 3 * wait, "CPU µs/event": 9.0} for wait in (5, 20)]
+    waits = [
+        {"wait ms": wait, "p50 ms": spread([wait]), "p99 ms": spread([3 * wait]), "CPU µs/event": spread([9.0])}
+        for wait in (5, 20)
+    ]
     sections = [{"name": "batch_size", "rows": sizes}, {"name": "batch_wait", "rows": waits}]
     results, drawn = tmp_path / "latest.json", []
     results.write_text(json.dumps({"sections": sections}))

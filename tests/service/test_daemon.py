@@ -1,13 +1,16 @@
 """The daemon's loop over the in-memory stream: fast, and exact to the record."""
 
 import json
+import re
 import subprocess
 import sys
 import time
 import weakref
+from collections import Counter
 
 import pytest
 
+from detector.alerts.severity import SEVERITIES, severity
 from detector.errors import DeadLetterLimitError, ModelError
 from detector.events.csv_rows import read_rows
 from detector.local.demo import SAMPLE
@@ -91,7 +94,10 @@ def test_every_record_is_scored_or_dead_lettered(model, scorer):
     assert value("detector_records_consumed_total") == len(events) == ledger.scored + ledger.dead_lettered
     assert value("detector_records_scored_total") == ledger.scored
     assert value("detector_score_count") == ledger.scored
-    assert sum(value("detector_alerts_total", severity=s) for s in ("low", "medium", "high", "critical")) == len(alerts)
+    said = Counter(_severity_as_scored(json.loads(alert.value)) for alert in alerts)
+    assert {name: value("detector_alerts_total", severity=name) for name in SEVERITIES} == {
+        name: said[name] for name in SEVERITIES
+    }
     assert value("detector_records_dead_lettered_total", reason="tombstone") == sum(r.value is None for r in letters)
     labelled = {
         (label, verdict): value("detector_labelled_records_total", label=label, verdict=verdict)
@@ -101,6 +107,12 @@ def test_every_record_is_scored_or_dead_lettered(model, scorer):
     assert sum(labelled.values()) == ledger.scored == len(ledger.labels)
     assert labelled["suspicious", "suspicious"] == (ledger.verdicts & (ledger.labels == 1)).sum()
     assert value("detector_model_info", **_model_labels(scorer)) == 1
+
+
+def _severity_as_scored(alert):
+    assert alert["severity"] == severity(alert["score"], alert["threshold"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", alert["detected_at"])
+    return alert["severity"]
 
 
 def _model_labels(scorer):
