@@ -102,7 +102,11 @@ def steady_load(scene: Scene, contestant: Contestant, rate: float, seconds: floa
     Raises:
         RunError: it failed, its books do not balance, or the load could not be written at that rate.
     """
-    kafka = scene.new_kafka()
+    with scene.passing_kafka() as kafka:
+        return _under_load(scene, kafka, contestant, rate, seconds)
+
+
+def _under_load(scene: Scene, kafka: KafkaSettings, contestant: Contestant, rate: float, seconds: float) -> Steady:
     pool = scene.folder / "pool.ndjson"
     pool.write_bytes(b"\n".join(scene.pool()))
     contestant, port = with_http(contestant)

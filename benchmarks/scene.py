@@ -1,11 +1,13 @@
 """What every measurement needs: a broker, a model, and topics full of events."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from kafka import KafkaAdminClient
 
 from benchmarks.certificates import write_certificates
 from benchmarks.events import PARTITIONS, event_pool, produce
@@ -15,6 +17,7 @@ from detector.local.topics import create_topics
 from detector.model.folder import CURRENT
 from detector.service.scoring import Scorer
 from detector.settings import KafkaSettings, ModelSettings
+from detector.stream.kafka_options import connection_options
 from detector.training.data import load_data
 from detector.training.recipes import DEFAULT
 from detector.training.train import publish, train
@@ -74,6 +77,16 @@ class Scene:
         )
         create_topics(kafka, PARTITIONS, {kafka.alerts_topic: {"message.timestamp.type": "LogAppendTime"}})
         return kafka
+
+    @contextmanager
+    def passing_kafka(self) -> Iterator[KafkaSettings]:
+        """The same, deleted at the end: the events of a steady load are gigabytes, and those of a run filled a disk."""
+        kafka = self.new_kafka()
+        try:
+            yield kafka
+        finally:
+            with closing(KafkaAdminClient(**connection_options(kafka))) as admin:
+                admin.delete_topics([kafka.events_topic, kafka.alerts_topic])
 
     @property
     def tls_servers(self) -> str:
