@@ -11,6 +11,8 @@ mpl.use("svg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+_ROOM = 1.1
+
 
 def _batch_size(axes: Axes, rows: list[dict[str, Any]]) -> None:
     sizes = [row["records"] for row in rows]
@@ -25,20 +27,17 @@ def _batch_size(axes: Axes, rows: list[dict[str, Any]]) -> None:
 
 def _batch_wait(axes: Axes, rows: list[dict[str, Any]]) -> None:
     waits = [row["wait ms"] for row in rows]
+
+    def medians(column: str) -> list[float]:
+        return [row[column]["median"] for row in rows]
+
     for quantile in ("p50", "p99"):
-        axes.plot(
-            waits, [row[f"{quantile} ms"]["median"] for row in rows], marker="o", label=f"{quantile} event to alert, ms"
-        )
+        axes.plot(waits, medians(f"{quantile} ms"), marker="o", label=f"{quantile} event to alert, ms")
     axes.set(xlabel="DETECTOR_BATCH__MAX_WAIT_MS", ylabel="ms", ylim=(0, None))
+    costs = medians("CPU µs/event")
     cost = axes.twinx()
-    cost.plot(
-        waits,
-        [row["CPU µs/event"]["median"] for row in rows],
-        marker="s",
-        color="grey",
-        label="CPU, µs an event (right)",
-    )
-    cost.set(ylim=(0, None))
+    cost.plot(waits, costs, marker="s", color="grey", label="CPU, µs an event (right)")
+    cost.set(ylim=(0, _ROOM * max(costs)))
     lines = [*axes.get_lines(), *cost.get_lines()]
     axes.legend(lines, [str(line.get_label()) for line in lines])
     axes.set_title("Longest wait, at half of capacity")
