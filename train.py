@@ -1,4 +1,4 @@
-"""Trains the model from BETH CSV files; `python train.py --help` says how."""
+"""Trains a model on labelled BETH rows; `python train.py --help` describes the options."""
 
 from typing import TYPE_CHECKING
 
@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from typer import Typer
 
 
-def _load() -> "Typer":
-    from detector.training.command import app  # noqa: PLC0415 - an optional extra
+def _load_app() -> "Typer":
+    from detector.training.command import app  # noqa: PLC0415 - needs an optional extra
 
     return app
 
 
 if __name__ == "__main__":
-    run_command(_load, extra="train")
+    run_command(_load_app, extra="train")

@@ -1,8 +1,8 @@
-"""Measurements of the service, against what it is built on and what a user would otherwise pick."""
+"""Benchmarks of the daemon, compared with its client libraries and with alternatives that users could choose."""
 
 import os
 
-# Before numpy is first imported; for all processes alike, as the daemon has it for itself: on matrices of 2000 x 10 a
-# pool of threads costs more than it computes.
+# Set before numpy is first imported, and for every measured process, because the daemon sets the same for itself: on
+# matrices of 2000 x 10 a thread pool costs more time than it saves.
 for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")

@@ -1,6 +1,7 @@
-"""The bare poll loop of a client library, `python -m benchmarks.bare CLIENT TOTAL`: what nothing on it can exceed.
+"""The bare poll loop of a client library: `python -m benchmarks.bare CLIENT TOTAL`.
 
-No decoding, no scoring, no output, no commit. Prints when the first records came, when the last, and how many between.
+It only reads, as a reference for the rates of the other systems: no decoding, scoring, output or offset commits. It
+prints when the first and the last records arrived, and how many arrived in between.
 """
 
 import json
@@ -15,7 +16,7 @@ _GROUP = os.environ["DETECTOR_KAFKA__GROUP_ID"]
 _MAX_RECORDS = int(os.environ["DETECTOR_BATCH__MAX_RECORDS"])
 
 Poll = Callable[[], int]
-"""Reads the next records, gives their number."""
+"""Reads the next records and returns their number."""
 
 
 def _kafka_python() -> Poll:
@@ -47,7 +48,7 @@ def _librdkafka() -> Poll:
 
 
 def main() -> None:
-    """Read to the end of the topic, print."""
+    """Read TOTAL records, and print the times and the number of records as JSON."""
     client, total = sys.argv[1], int(sys.argv[2])
     poll = {"kafka-python": _kafka_python, "librdkafka": _librdkafka}[client]()
     while not (first := poll()):

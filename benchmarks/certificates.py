@@ -1,4 +1,4 @@
-"""A certificate for the broker, made for the one run."""
+"""A TLS certificate for the broker, valid for one benchmark run."""
 
 from pathlib import Path
 
@@ -7,13 +7,13 @@ from cryptography.hazmat.primitives import serialization
 
 
 def write_certificates(folder: Path) -> tuple[Path, Path]:
-    """Write the authority to trust and the broker's store of key and certificate, both PEM; gives their paths."""
-    authority = trustme.CA()
-    trusted, store = folder / "authority.pem", folder / "broker.pem"
-    authority.cert_pem.write_to_path(trusted)
-    certificate = authority.issue_cert("127.0.0.1", "localhost")
+    """Write a CA certificate and the broker's key store, both PEM; returns their paths."""
+    ca = trustme.CA()
+    ca_file, key_store = folder / "ca.pem", folder / "broker.pem"
+    ca.cert_pem.write_to_path(ca_file)
+    certificate = ca.issue_cert("127.0.0.1", "localhost")
     key = serialization.load_pem_private_key(certificate.private_key_pem.bytes(), None)
-    form = serialization.PrivateFormat.PKCS8  # the only one that Kafka reads
-    key_pem = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
-    store.write_bytes(key_pem + b"".join(pem.bytes() for pem in certificate.cert_chain_pems))
-    return trusted, store
+    key_format = serialization.PrivateFormat.PKCS8  # the only format that Kafka reads
+    key_pem = key.private_bytes(serialization.Encoding.PEM, key_format, serialization.NoEncryption())
+    key_store.write_bytes(key_pem + b"".join(pem.bytes() for pem in certificate.cert_chain_pems))
+    return ca_file, key_store

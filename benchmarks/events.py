@@ -1,4 +1,4 @@
-"""Events for the benchmarks: real rows, about 490 bytes each, of which a known share is suspicious to the model."""
+"""Events for the benchmarks: real BETH rows, about 490 bytes each; a known share is suspicious to the model."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -9,6 +9,7 @@ import confluent_kafka
 import numpy as np
 
 from detector.events.csv_rows import read_rows
+from detector.features.beth import BETH
 from detector.local.demo import SAMPLE
 from detector.service.scoring import Scorer
 
@@ -19,22 +20,22 @@ PARTITIONS = 4
 
 
 def event_pool(scorer: Scorer, every: int) -> list[bytes]:
-    """Values of `POOL` events; written in turn to the partitions, at every `every`th offset there is a suspicious one.
+    """Values of `POOL` events; if they are written round-robin, every `every`th offset of a partition is suspicious.
 
-    The features are the bundled sample's; the fields around them are those of BETH's original rows.
+    The features are those of the bundled sample; the other fields are those of BETH's original rows.
 
     Args:
-        scorer: decides what is suspicious.
+        scorer: decides which events are suspicious.
         every: a divisor of `POOL / PARTITIONS`.
     """
-    full = [row.event for row in read_rows(_FULL_ROWS)]
+    full = [row.event for row in read_rows(_FULL_ROWS, BETH.fields)]
     values = []
-    for number, row in enumerate(read_rows(SAMPLE)):
+    for number, row in enumerate(read_rows(SAMPLE, BETH.fields)):
         features = {name: value for name, value in row.event.items() if name != "sus_label"}
         values.append(json.dumps({**full[number % len(full)], **features, "sus": row.label}).encode())
     suspicious = scorer.score(values).suspicious
-    by_verdict = {verdict: [values[i] for i in np.flatnonzero(suspicious == verdict)] for verdict in (True, False)}
-    return [_pick(by_verdict[number // PARTITIONS % every == 0], number) for number in range(POOL)]
+    by_suspicious = {flag: [values[i] for i in np.flatnonzero(suspicious == flag)] for flag in (True, False)}
+    return [_pick(by_suspicious[number // PARTITIONS % every == 0], number) for number in range(POOL)]
 
 
 def _pick(values: list[bytes], number: int) -> bytes:
@@ -42,14 +43,14 @@ def _pick(values: list[bytes], number: int) -> bytes:
 
 
 def produce(bootstrap_servers: str, topic: str, pool: list[bytes], total: int, codec: str = "none") -> None:
-    """Write `total` events to the topic, in turn to its partitions."""
+    """Write `total` events to the topic, round-robin over its partitions."""
     producer = _producer(bootstrap_servers, codec)
     _fill(producer, topic, pool, total)
 
 
 @contextmanager
-def withheld(bootstrap_servers: str, topic: str, pool: list[bytes], total: int) -> Iterator[Callable[[], None]]:
-    """Write events in a transaction; yields what commits it, so that readers who wait get all of them at once."""
+def open_transaction(bootstrap_servers: str, topic: str, pool: list[bytes], total: int) -> Iterator[Callable[[], None]]:
+    """Write events in a transaction; yields the function that commits it, so that all events become visible at once."""
     producer = _producer(
         bootstrap_servers, "none", {"transactional.id": topic, "transaction.timeout.ms": _TRANSACTION_MS}
     )
@@ -66,9 +67,9 @@ def _producer(bootstrap_servers: str, codec: str, more: dict[str, str | int] | N
             "linger.ms": 50,
             "batch.size": 1_000_000,
             "queue.buffering.max.messages": 200_000,
-            "enable.idempotence": True,  # keeps the order when a request is tried again
+            "enable.idempotence": True,  # keeps the order when a request is retried
             "compression.type": codec,
-            "log_level": 3,  # errors; that a fresh broker is still making its topics is none
+            "log_level": 3,  # errors only: a new broker logs warnings while it creates topics
             **(more or {}),
         }
     )
@@ -86,4 +87,4 @@ def _fill(producer: confluent_kafka.Producer, topic: str, pool: list[bytes], tot
             producer.poll(0)
     producer.flush()
     if len(producer):
-        raise RuntimeError("not every event was produced")
+        raise RuntimeError(f"{topic}: {len(producer)} of {total} events were not acknowledged")

@@ -1,11 +1,13 @@
-"""A steady load, `python -m benchmarks.load SERVER TOPIC POOL PARTITIONS RATE SECONDS`: writes events every 5 ms.
+"""The load generator: `python -m benchmarks.load SERVER TOPIC POOL PARTITIONS RATE SECONDS`.
 
-POOL is a file with a value in each line, for the partitions in turn. Prints how many it wrote, and how long that took.
+Writes a burst of events every 5 ms. POOL is a file with one value per line, written round-robin to the partitions.
+Prints the number of events and the seconds that writing them took.
 
-An event's timestamp is when it was due. If the broker or this process is late, that is part of its latency.
+An event's timestamp is the time at which it was due, so delays of the broker or of this process are part of the
+latency.
 
-What it sends is built before the clock starts: a producer, which builds batches of single events, takes more than half
-a core of those that the measured have.
+All record batches are built before the load starts. A producer that builds batches from single events would take more
+than half a core away from the measured system.
 """
 
 import socket
@@ -21,22 +23,22 @@ from kafka.protocol.parser import KafkaProtocol
 from kafka.protocol.producer import ProduceRequest
 from kafka.record.memory_records import MemoryRecordsBuilder
 
-_TICK_S = 0.005
+_BURST_INTERVAL_S = 0.005
 _IN_FLIGHT = 5
 _TIMEOUT_S = 30
 _RECEIVED_BYTES = 65536
 _UNBOUNDED = 1 << 30
 _VERSION = 9
-"""Of the request: what brokers since 2.8 understand."""
+"""Version of the produce request; brokers since 2.8 support it."""
 _CRC = struct.Struct(">I")
-_CRC_AT, _COVERED_FROM = 17, 21
+_CRC_OFFSET, _CRC_START = 17, 21
 _TIMESTAMPS = struct.Struct(">qq")
-_TIMESTAMPS_AT = 27
-"""In a record batch: https://kafka.apache.org/documentation/#recordbatch, base timestamp and max timestamp."""
+_TIMESTAMPS_OFFSET = 27
+"""Offset of base timestamp and max timestamp in a record batch: https://kafka.apache.org/documentation/#recordbatch."""
 
 
 class _Connection:
-    """To the broker that leads every partition."""
+    """A connection to the broker, which leads every partition."""
 
     def __init__(self, server: str) -> None:
         host, _, port = server.rpartition(":")
@@ -45,7 +47,7 @@ class _Connection:
         self._protocol = KafkaProtocol(client_id="load")
 
     def send(self, topic: str, batches: list[bytes]) -> None:
-        """Send a partition's batch to each; waits while five requests are not answered."""
+        """Send one batch to each partition; first wait until fewer than five requests are in flight."""
         self.wait(_IN_FLIGHT - 1)
         partitions = [
             ProduceRequest.TopicProduceData.PartitionProduceData(index=partition, records=batch)
@@ -61,24 +63,24 @@ class _Connection:
         self._protocol.send_request(request)
         self._socket.sendall(self._protocol.send_bytes())
 
-    def wait(self, left: int) -> None:
-        """Wait until no more requests than this are not answered.
+    def wait(self, in_flight: int) -> None:
+        """Wait until at most this many requests are in flight.
 
         Raises:
-            KafkaError: the broker refused one.
+            KafkaError: the broker rejected a request.
         """
-        while len(self._protocol.in_flight_requests) > left:
+        while len(self._protocol.in_flight_requests) > in_flight:
             received = self._socket.recv(_RECEIVED_BYTES)
             if not received:
                 raise ConnectionError("the broker closed the connection")
-            for _, answer in self._protocol.receive_bytes(received):
-                for partition in answer.responses[0].partition_responses:
+            for _, response in self._protocol.receive_bytes(received):
+                for partition in response.responses[0].partition_responses:
                     if partition.error_code:
                         raise for_code(partition.error_code)
 
 
 class _Batch:
-    """Events of one partition that are due together."""
+    """A record batch with the events of one partition that are due at the same time."""
 
     def __init__(self, values: list[bytes]) -> None:
         builder = MemoryRecordsBuilder(magic=2, compression_type=0, batch_size=_UNBOUNDED)
@@ -89,9 +91,9 @@ class _Batch:
         self._bytes = bytearray(builder.buffer())
 
     def stamped(self, at_ms: int) -> bytes:
-        """With this timestamp for each of its events."""
-        _TIMESTAMPS.pack_into(self._bytes, _TIMESTAMPS_AT, at_ms, at_ms)
-        _CRC.pack_into(self._bytes, _CRC_AT, crc32c(memoryview(self._bytes)[_COVERED_FROM:]))
+        """The bytes of the batch, with this timestamp for all of its events."""
+        _TIMESTAMPS.pack_into(self._bytes, _TIMESTAMPS_OFFSET, at_ms, at_ms)
+        _CRC.pack_into(self._bytes, _CRC_OFFSET, crc32c(memoryview(self._bytes)[_CRC_START:]))
         return bytes(self._bytes)
 
 
@@ -100,20 +102,22 @@ def _batches(values: list[bytes], size: int) -> list[_Batch]:
 
 
 def main() -> None:
-    """Write, and say how many."""
+    """Write the load; print the number of events and the seconds."""
     server, topic, pool, *numbers = sys.argv[1:]
     partitions, rate, seconds = int(numbers[0]), float(numbers[1]), float(numbers[2])
     per_second = rate / partitions
     values = Path(pool).read_bytes().splitlines()
-    together = max(1, int(per_second * _TICK_S))
-    turns = cycle(zip(*(_batches(values[part::partitions], together) for part in range(partitions)), strict=True))
+    burst = max(1, int(per_second * _BURST_INTERVAL_S))
+    bursts = cycle(
+        zip(*(_batches(values[partition::partitions], burst) for partition in range(partitions)), strict=True)
+    )
     connection = _Connection(server)
-    written, wanted = 0, int(per_second * seconds)
+    written, total = 0, int(per_second * seconds)
     begin, begin_ms = time.perf_counter(), time.time() * 1000
-    while written < wanted:
+    while written < total:
         due_s = written / per_second
         time.sleep(max(0.0, due_s - (time.perf_counter() - begin)))
-        batches = next(turns)
+        batches = next(bursts)
         connection.send(topic, [batch.stamped(int(begin_ms + due_s * 1000)) for batch in batches])
         written += batches[0].events
     connection.wait(0)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.plot RESULTS SVG`: the sweep's figure, from the JSON of a run."""
+"""Plots the sweep of a run: `python -m benchmarks.plot RESULTS SVG` reads the JSON and writes the figure."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ mpl.use("svg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-_ROOM = 1.1
+_HEADROOM = 1.1
 
 
 def _batch_size(axes: Axes, rows: list[dict[str, Any]]) -> None:
@@ -37,20 +37,20 @@ def _batch_wait(axes: Axes, rows: list[dict[str, Any]]) -> None:
     costs = medians("CPU µs/event")
     cost = axes.twinx()
     cost.plot(waits, costs, marker="s", color="grey", label="CPU, µs an event (right)")
-    cost.set(ylim=(0, _ROOM * max(costs)))
+    cost.set(ylim=(0, _HEADROOM * max(costs)))
     lines = [*axes.get_lines(), *cost.get_lines()]
     axes.legend(lines, [str(line.get_label()) for line in lines])
     axes.set_title("Longest wait, at half of capacity")
 
 
 def main() -> None:
-    """Draw."""
+    """Read the results and write the figure."""
     results, svg = sys.argv[1:]
     sections = {section["name"]: section["rows"] for section in json.loads(Path(results).read_text())["sections"]}
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     _batch_size(left, sections["batch_size"])
     _batch_wait(right, sections["batch_wait"])
-    # Fixed, so that the same figures always give the same file.
+    # A fixed salt, so that the same results always give the same file.
     mpl.rcParams["svg.hashsalt"] = "detector"
     figure.savefig(svg, metadata={"Date": None})
 

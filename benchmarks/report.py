@@ -1,4 +1,4 @@
-"""The sections as tables: for a terminal, and in Markdown for docs/performance.md."""
+"""Renders sections as tables: for the terminal, and in Markdown for docs/performance.md."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,34 +15,38 @@ _FORMATS = {
     "CPU µs/event": ".1f",
     "peak RSS MB": ".0f",
     "RSS growth": "+.1%",
-    "s to ready": ".2f",
+    "seconds to ready": ".2f",
     "RSS MB at ready": ".0f",
     "p50 ms": ".0f",
     "p90 ms": ".0f",
     "p99 ms": ".0f",
     "p99.9 ms": ".0f",
     "measured": ",.2f",
-    "wanted": ",.2f",
+    "target": ",.2f",
 }
 
 
 def table(section: Section) -> Table:
-    """For a terminal."""
+    """A table for the terminal."""
     columns = _columns(section)
-    drawn = Table(title=section.title, caption="\n".join(section.left_out) or None, caption_justify="left")
+    rendered = Table(
+        title=section.title,
+        caption="\n".join(f"Excluded: {line}" for line in section.excluded) or None,
+        caption_justify="left",
+    )
     for column in columns:
-        drawn.add_column(column, justify="left" if column == "what" else "right", no_wrap=column == "what")
+        rendered.add_column(column, justify="left" if column == "case" else "right", no_wrap=column == "case")
     for cells in _cells(section, columns):
-        drawn.add_row(*cells)
-    return drawn
+        rendered.add_row(*cells)
+    return rendered
 
 
 def markdown(section: Section) -> str:
-    """For a page."""
+    """A Markdown section."""
     columns = _columns(section)
-    lines = [columns, ["---" if column == "what" else "---:" for column in columns], *_cells(section, columns)]
-    left_out = "".join(f"\nLeft out: {line}\n" for line in section.left_out)
-    return f"## {section.title}\n\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in lines) + left_out
+    lines = [columns, ["---" if column == "case" else "---:" for column in columns], *_cells(section, columns)]
+    excluded = "".join(f"\nExcluded: {line}\n" for line in section.excluded)
+    return f"## {section.title}\n\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in lines) + excluded
 
 
 def _columns(section: Section) -> list[str]:
@@ -54,10 +58,10 @@ def _cells(section: Section, columns: list[str]) -> Iterable[list[str]]:
         yield [_cell(row.get(column), _FORMATS.get(column, "")) for column in columns]
 
 
-def _cell(value: Any, form: str) -> str:
+def _cell(value: Any, number_format: str) -> str:
     if value is None:
         return ""
     if isinstance(value, dict):
-        median, least, greatest = (format(value[key], form) for key in ("median", "min", "max"))
-        return f"{median} ({least} to {greatest})" if least != greatest else median
-    return format(value, form) if isinstance(value, float) else str(value)
+        median, lowest, highest = (format(value[key], number_format) for key in ("median", "min", "max"))
+        return f"{median} ({lowest} to {highest})" if lowest != highest else median
+    return format(value, number_format) if isinstance(value, float) else str(value)

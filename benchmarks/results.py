@@ -1,4 +1,4 @@
-"""What a benchmark leaves: where it ran, and for each section its rows."""
+"""The results of a benchmark run: the machine and versions, and the rows of each section."""
 
 import importlib.metadata
 import os
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contestants import PEERS
+from benchmarks.systems import PEERS
 from detector.local.kafka_distribution import KAFKA_VERSION
 
 _LIBRARIES = ("kafka-python", "confluent-kafka", "torch", "numpy", "msgspec")
@@ -19,22 +19,22 @@ _LIBRARIES = ("kafka-python", "confluent-kafka", "torch", "numpy", "msgspec")
 
 @dataclass(frozen=True)
 class Section:
-    """A table: its title, the column names, one mapping of column to value for each row, and what was left out."""
+    """A table: its rows map column names to values; `excluded` has the reason for each case that is not in it."""
 
     name: str
     title: str
     rows: Sequence[Mapping[str, Any]]
-    left_out: Sequence[str] = ()
+    excluded: Sequence[str] = ()
 
 
-def spread(values: Iterable[float]) -> dict[str, Any]:
-    """Median, least and greatest, and all of them in order: of two rows those of one round belong together."""
+def summarize(values: Iterable[float]) -> dict[str, Any]:
+    """Median, minimum, maximum, and all values in the order of the rounds, to compare rows round by round."""
     figures = list(values)
     return {"median": statistics.median(figures), "min": min(figures), "max": max(figures), "values": figures}
 
 
-def surroundings() -> dict[str, Any]:
-    """The machine, the commit and the versions."""
+def run_environment() -> dict[str, Any]:
+    """The machine, the commit and the versions of a run."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.training`: how long training takes, and how much memory, on files of BETH's full size.
+"""Measures the time and memory of training on files of BETH's full size: `python -m benchmarks.training`.
 
-The rows are drawn feature by feature from the published marginals, so the model that comes out means nothing; the work
-and the memory are those of the real files.
+Each feature is drawn from its published marginal distribution. The resulting model is meaningless, but time and memory
+are those of training on the real files. Further arguments are passed to `train.py`.
 """
 
 import json
@@ -16,23 +16,23 @@ from typing import Any
 
 import numpy as np
 
-from detector.records import FEATURES
+from detector.features.beth import BETH
 
 _MARGINALS = json.loads((Path(__file__).parent / "beth_marginals.json").read_text())
 _ORDINARY_USER = 1000
 _LOGIN_ROWS = 273
-"""The suspicious rows at the head of the training split that are not an ordinary user's."""
+"""Suspicious rows at the start of the training split that do not belong to an ordinary user."""
 
 
 def write_split(path: Path, rows: int, seed: int) -> None:
-    """Write a split of so many rows."""
+    """Write a CSV file with random rows."""
     random = np.random.default_rng(seed)
-    columns = {name: _draw(name, rows, random) for name in FEATURES}
+    columns = {name: _draw(name, rows, random) for name in BETH.names}
     suspicious = columns["userId"] >= _ORDINARY_USER
     suspicious[:_LOGIN_ROWS] = True
     table = np.column_stack([*columns.values(), suspicious.astype(np.int64)])
     with path.open("w") as file:
-        file.write(",".join([*FEATURES, "sus_label"]) + "\n")
+        file.write(",".join([*BETH.names, "sus_label"]) + "\n")
         np.savetxt(file, table, fmt="%d", delimiter=",")
 
 
@@ -46,7 +46,7 @@ def _draw(name: str, rows: int, random: np.random.Generator) -> Any:
 
 
 def main() -> None:
-    """Generate, train as users do, print."""
+    """Generate the files, run `train.py`, and print its time and memory."""
     with TemporaryDirectory() as folder:
         for seed, (split, rows) in enumerate(_MARGINALS["rows"].items()):
             write_split(Path(folder) / f"labelled_{split}.csv", rows, seed)
@@ -57,7 +57,7 @@ def main() -> None:
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(
         f"{_MARGINALS['rows']['train']:,} training rows on {os.cpu_count()} cores: {elapsed_s:.0f} s, "
-        f"{usage.ru_utime + usage.ru_stime:.0f} s of CPU, peak RSS {usage.ru_maxrss / 1024:.0f} MB"
+        f"{usage.ru_utime + usage.ru_stime:.0f} s of CPU time, peak RSS {usage.ru_maxrss / 1024:.0f} MB"
     )
 
 

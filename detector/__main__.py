@@ -1,6 +1,5 @@
-"""The entry point: runs a command and turns what goes wrong into one line and an exit code."""
+"""The entry point: runs a command, and reports an error as one line and an exit code."""
 
-import logging
 import os
 import sys
 from collections.abc import Callable
@@ -28,23 +27,32 @@ def main() -> None:
 
 
 def run_command(load: "Callable[[], Typer]", extra: str | None = None) -> None:
-    """Run a typer application and exit; whatever a person can get wrong is one line on standard error.
+    """Run a typer application and exit; an error is one line on standard error.
 
     Args:
         load: imports the application.
         extra: the optional packages that it needs.
     """
     try:
-        load()()  # typer itself reports what is wrong with the arguments, and exits
+        load()()  # typer itself reports wrong arguments, and exits
     except ModuleNotFoundError as error:
         if extra is None or (error.name or "").startswith("detector"):
             raise
         _fail(missing_extra(extra, f"this command (no module {error.name})"))
     except DetectorError as error:
         _fail(error)
-    except Exception as error:
-        logging.getLogger("detector").exception("unexpected error")
+    except Exception as error:  # noqa: BLE001 - a bug; it is logged with its traceback
+        _log_unexpected()
         _fail(DetectorError(f"unexpected error, please report it: {type(error).__name__}: {error}"))
+
+
+def _log_unexpected() -> None:
+    # Imported here, because most runs of a command log nothing.
+    from detector.process import log_events  # noqa: PLC0415
+    from detector.process.logs import configure_default_logging  # noqa: PLC0415
+
+    configure_default_logging()
+    log_events.UNEXPECTED_ERROR.log(exc_info=True)
 
 
 def _fail(error: DetectorError) -> None:

@@ -1,26 +1,26 @@
-"""Every error that a person is meant to see: one line of text and the exit code that goes with it."""
+"""Errors that users see: one line of text, and the exit code of the command."""
 
 
 class DetectorError(Exception):
-    """Something failed at run time; the text says what, where, with which value, and what to do."""
+    """A failure at run time; the text says what failed, where, with which value, and what to do."""
 
     exit_code = 1
 
 
 class UsageError(DetectorError):
-    """The command line, the settings or an input file are wrong."""
+    """The command line, a setting or an input file is invalid."""
 
     exit_code = 2
 
 
 class ModelError(DetectorError):
-    """The model is missing, or was refused."""
+    """The model is missing or was rejected."""
 
     exit_code = 3
 
 
 class DeadLetterLimitError(DetectorError):
-    """Too many records could not be read: more likely a wrong topic than bad records."""
+    """Too many records are invalid: the events topic is probably the wrong one."""
 
     exit_code = 4
 

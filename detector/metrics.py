@@ -16,7 +16,7 @@ from detector import __version__
 
 STAGES = ("decode", "score", "deliver", "commit")
 LABELS = ("benign", "suspicious")
-"""By value: a label or a verdict of 0 is benign, of 1 suspicious."""
+"""Names of the values of a label or a verdict: 0 is benign, 1 is suspicious."""
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _RECORDS = (1, 5, 10, 50, 100, 250, 500, 1000, 1500, 2000, 5000, 10000)
@@ -24,9 +24,16 @@ _SCORES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 
 
 
 class BatchHistogram(Collector):
-    """A histogram that takes a whole batch of values at once.
+    """A histogram that counts a whole batch of values at once.
 
-    `prometheus_client.Histogram` takes them one by one, at about 1 µs each: as much as scoring the event.
+    `prometheus_client.Histogram` counts one value for each call, which takes about 1 µs: as long as scoring the event.
+
+    Args:
+        name: the metric's name.
+        documentation: its help text.
+        buckets: the buckets' upper bounds, ascending, without infinity.
+        registry: where it is registered.
+        label: the name of its label, if it has one.
     """
 
     def __init__(
@@ -39,18 +46,18 @@ class BatchHistogram(Collector):
     ) -> None:
         self._name = name
         self._documentation = documentation
-        self._edges = np.array(buckets, dtype=np.float64)
+        self._bounds = np.array(buckets, dtype=np.float64)
         self._label_names = [label] if label else []
         self._lock = threading.Lock()
         self._counts: dict[str, npt.NDArray[np.int64]] = {}
         self._sums: dict[str, float] = {}
         if not label:
-            self.expect("")
+            self.add_label_value("")
         registry.register(self)
 
-    def expect(self, label_value: str) -> None:
-        """Show this label value from the start, at zero."""
-        self._counts[label_value] = np.zeros(len(self._edges) + 1, dtype=np.int64)
+    def add_label_value(self, label_value: str) -> None:
+        """Export this value of the label from the start, at zero; required before it is observed."""
+        self._counts[label_value] = np.zeros(len(self._bounds) + 1, dtype=np.int64)
         self._sums[label_value] = 0.0
 
     def observe(self, value: float, label_value: str = "") -> None:
@@ -59,14 +66,14 @@ class BatchHistogram(Collector):
 
     def observe_all(self, values: npt.NDArray[np.float64], label_value: str = "") -> None:
         """Count every value of an array of shape `[n]`."""
-        buckets = np.searchsorted(self._edges, values, side="left")
-        counts = np.bincount(buckets, minlength=len(self._edges) + 1)
+        buckets = np.searchsorted(self._bounds, values, side="left")
+        counts = np.bincount(buckets, minlength=len(self._bounds) + 1)
         with self._lock:
             self._counts[label_value] += counts
             self._sums[label_value] += float(values.sum())
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        """The histogram as Prometheus reads it."""
+        """The histogram in the form that the registry exports."""
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._label_names)
         with self._lock:
             for label_value, counts in self._counts.items():
@@ -78,14 +85,14 @@ class BatchHistogram(Collector):
         yield family
 
     def _buckets(self, counts: npt.NDArray[np.int64]) -> list[tuple[str, float]]:
-        edges = [*map(prometheus_client.utils.floatToGoString, self._edges), "+Inf"]
-        return list(zip(edges, map(float, counts.cumsum()), strict=True))
+        bounds = [*map(prometheus_client.utils.floatToGoString, self._bounds), "+Inf"]
+        return list(zip(bounds, map(float, counts.cumsum()), strict=True))
 
 
 class Metrics:
     """The metrics of one process, on a registry of their own."""
 
-    def __init__(self, *, client: str, severities: Iterable[str], reject_reasons: Iterable[str]) -> None:
+    def __init__(self, *, client: str, severities: Iterable[str], dead_letter_reasons: Iterable[str]) -> None:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
 
@@ -98,61 +105,87 @@ class Metrics:
         def histogram(name: str, documentation: str, buckets: tuple[float, ...], label: str = "") -> BatchHistogram:
             return BatchHistogram(name, documentation, buckets, registry, label)
 
-        # The ledger. At any quiet moment: consumed = scored + dead-lettered; alerts = alert records acknowledged.
-        self.consumed = counter("detector_records_consumed_total", "Records read from the events topic.")
-        self.scored = counter("detector_records_scored_total", "Records that were events, and got a score.")
+        # Accounting. Whenever the service is idle: consumed = scored + dead-lettered, and alerts = acknowledged alerts.
+        self.consumed = counter("detector_records_consumed_total", "Records of the events topic that were processed.")
+        self.scored = counter("detector_records_scored_total", "Records that were decoded into an event and scored.")
         self.dead_lettered = counter(
-            "detector_records_dead_lettered_total", "Records written to the dead-letter topic.", ["reason"]
+            "detector_records_dead_lettered_total",
+            "Invalid records written to the dead-letter topic, by reason.",
+            ["reason"],
         )
-        self.alerts = counter("detector_alerts_total", "Alerts that were acknowledged.", ["severity"])
+        self.alerts = counter(
+            "detector_alerts_total", "Alerts written to the alerts topic and acknowledged, by severity.", ["severity"]
+        )
         self.labelled = counter(
             "detector_labelled_records_total",
-            "Scored records that carried a label: live quality.",
+            "Scored records that carried a label, by that label and by the model's verdict.",
             ["label", "verdict"],
         )
-        # The work.
-        self.batches = counter("detector_batches_total", "Batches finished: every output acknowledged.")
+        # Batches.
+        self.batches = counter("detector_batches_total", "Batches whose alerts and dead letters were all acknowledged.")
         self.batch_records = histogram("detector_batch_records", "Records in a batch.", _RECORDS)
         self.stage_duration = histogram(
-            "detector_stage_duration_seconds", "Time a batch spends in each stage.", _SECONDS, "stage"
+            "detector_stage_duration_seconds", "Time that a batch spent in each stage, in seconds.", _SECONDS, "stage"
         )
         self.event_to_alert = histogram(
             "detector_event_to_alert_seconds",
-            "From an event record's timestamp to its alert's acknowledgement.",
+            "Time from the timestamp of an event's record to the acknowledgement of its alert, in seconds.",
             _SECONDS,
         )
-        self.score = histogram("detector_score", "Scores given.", _SCORES)
+        self.score = histogram("detector_score", "Scores of events, from 0 to 1.", _SCORES)
         # Kafka.
-        self.lag = gauge("detector_lag_records", "Records behind the end of the partition.", ["partition"])
-        self.assigned_partitions = gauge("detector_assigned_partitions", "Partitions assigned to this instance.")
-        self.paused = gauge("detector_paused", "1 while reading is paused because delivery has to wait.")
-        self.rebalances = counter("detector_rebalances_total", "Changes of the assignment.", ["kind"])
-        self.commits = counter("detector_commits_total", "Offset commits that succeeded.")
-        self.commit_failures = counter("detector_commit_failures_total", "Offset commits that failed.")
+        self.lag = gauge(
+            "detector_lag_records",
+            "Records of an assigned partition that this instance has not read yet.",
+            ["partition"],
+        )
+        self.assigned_partitions = gauge(
+            "detector_assigned_partitions", "Partitions of the events topic that are assigned to this instance."
+        )
+        self.paused = gauge(
+            "detector_paused", "1 while reading is paused because acknowledgements are late, otherwise 0."
+        )
+        self.rebalances = counter(
+            "detector_rebalances_total", "Changes of this instance's assigned partitions, by kind.", ["kind"]
+        )
+        self.commits = counter("detector_commits_total", "Offset commits that succeeded, including transactions.")
+        self.commit_failures = counter(
+            "detector_commit_failures_total", "Offset commits that failed, including aborted transactions."
+        )
         self.delivery_failures = counter(
             "detector_delivery_failures_total",
-            "Records that a topic refused.",
+            "Alerts or dead letters that were not acknowledged and were sent again, by topic.",
             ["topic"],
         )
         self.offset_resets = counter(
             "detector_offset_resets_total",
-            "Times a committed position was gone and reading went on elsewhere.",
+            "Times that a committed offset no longer existed and reading resumed at another one.",
         )
         # The model.
         self.model_info = gauge(
-            "detector_model_info", "The model that scores; always 1.", ["name", "version", "sha256", "engine"]
+            "detector_model_info",
+            "The current model and its engine; the value is always 1.",
+            ["name", "version", "sha256", "engine"],
         )
-        self.model_reloads = counter("detector_model_reloads_total", "Attempts to load another model.", ["result"])
-        self.model_loaded = gauge("detector_model_loaded_timestamp_seconds", "When the model was loaded.")
+        self.model_reloads = counter(
+            "detector_model_reloads_total", "Model reloads, by result; a refused model is not used.", ["result"]
+        )
+        self.model_loaded = gauge(
+            "detector_model_loaded_timestamp_seconds", "Unix time at which the current model was loaded."
+        )
         # The process.
         self.last_progress = gauge(
             "detector_last_progress_timestamp_seconds",
-            "When a batch was last finished, or the topic last had none.",
+            "Unix time at which a batch was last completed, or at which there was last nothing to read.",
         )
-        self.build_info = gauge("detector_build_info", "The build; always 1.", ["version", "python", "client"])
+        self.build_info = gauge(
+            "detector_build_info",
+            "The version of the service, of Python, and the Kafka client; the value is always 1.",
+            ["version", "python", "client"],
+        )
 
         for metric, values in (
-            (self.dead_lettered, reject_reasons),
+            (self.dead_lettered, dead_letter_reasons),
             (self.alerts, severities),
             (self.rebalances, ("assigned", "revoked", "lost")),
             (self.delivery_failures, ("alerts", "dead_letter")),
@@ -164,14 +197,18 @@ class Metrics:
             for verdict in LABELS:
                 self.labelled.labels(label, verdict)
         for stage in STAGES:
-            self.stage_duration.expect(stage)
+            self.stage_duration.add_label_value(stage)
         self.build_info.labels(__version__, platform.python_version(), client).set(1)
         prometheus_client.ProcessCollector(registry=registry)
         prometheus_client.PlatformCollector(registry=registry)
         prometheus_client.GCCollector(registry=registry)
 
     def value(self, name: str, /, **labels: Any) -> float:
-        """The present value of a sample; KeyError when there is none."""
+        """The current value of a sample.
+
+        Raises:
+            KeyError: there is no sample with this name and these labels.
+        """
         found = self.registry.get_sample_value(name, {key: str(value) for key, value in labels.items()})
         if found is None:
             raise KeyError(name)

@@ -1,20 +1,13 @@
-"""The nouns that every room shares: features, and records as Kafka has them."""
+"""Kafka records and partitions, independent of a client library."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-FEATURES = (
-    "processId",
-    "threadId",
-    "parentProcessId",
-    "userId",
-    "mountNamespace",
-    "argsNum",
-    "returnValue",
-)
-"""The seven inputs of the model, in BETH's column order."""
-
 Headers = Sequence[tuple[str, bytes | None]]
+
+NULL_HEADERS = "dead-letter-null-headers"
+"""Header of a dead letter: the names of headers whose value was null; a client that cannot write null writes them
+empty."""
 
 
 class Partition(NamedTuple):
@@ -30,7 +23,7 @@ class Record(Protocol):
     `timestamp` is in milliseconds since the epoch, -1 when there is none.
     """
 
-    # Properties, for a named tuple's fields are read-only; their names say what they are.
+    # Properties, because a named tuple's fields are read-only.
     @property
     def topic(self) -> str: ...  # noqa: D102
     @property
@@ -48,7 +41,7 @@ class Record(Protocol):
 
 
 class ReadRecord(NamedTuple):
-    """A `Record` of our own, where the client has none with these attributes."""
+    """A `Record` for client libraries whose own records lack these attributes."""
 
     topic: str
     partition: int

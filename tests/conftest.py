@@ -1,4 +1,4 @@
-"""What tests share: one broker for the whole run, one model, topics of their own."""
+"""Fixtures for all tests: one broker and one model for the whole run, and new topics for each test."""
 
 import fcntl
 import itertools
@@ -11,32 +11,33 @@ import pytest
 
 from detector.local.broker import EmbeddedBroker
 from detector.local.demo import SAMPLE
-from detector.local.topics import create_topics
 from detector.model.folder import CURRENT
 from detector.service.scoring import Scorer
 from detector.settings import KafkaSettings, ModelSettings
+from detector.stream.admin.topics import create_topics
 from tests.aot_cache import java_options
 from tests.helpers import processor_times, train_command
 
 PARTITIONS = 4
-_QUIET_WITHIN_S = 60.0
+_QUIET_TIMEOUT_S = 60.0
+_QUIET_SAMPLE_S = 1.0
 os.environ.setdefault("JAVA_TOOL_OPTIONS", java_options())
 _numbers = itertools.count()
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch):
+def _no_settings_of_the_environment(monkeypatch):
     for name in [name for name in os.environ if name.startswith("DETECTOR_")]:
         monkeypatch.delenv(name)
 
 
 def pytest_collection_modifyitems(items):
-    """Put at the end what wants the machine for itself: the other workers have less and less to do by then."""
+    """Run tests that measure time last: by then the other workers have little left to do."""
     items.sort(key=lambda item: "quiet" in item.fixturenames)
 
 
 def pytest_terminal_summary(terminalreporter):
-    """The faults' books and times, which are printed for whoever ran them, whether they passed or not."""
+    """Show the fault tests' reconciliation and recovery times, whether they passed or failed."""
     reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
     lines = [line for report in reports for line in report.capstdout.splitlines() if "first new alert after" in line]
     if lines:
@@ -46,12 +47,12 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture
 def quiet():
-    """For a test that takes times: half of the processors' time is free, or did not get so within a minute."""
-    deadline = time.monotonic() + _QUIET_WITHIN_S
+    """For a test that measures time: waits until half of the processor time is free, at most one minute."""
+    deadline = time.monotonic() + _QUIET_TIMEOUT_S
     while time.monotonic() < deadline:
         before = processor_times()
-        time.sleep(1)  # the span that is looked at
-        busy, idle = (now - then for now, then in zip(processor_times(), before, strict=True))
+        time.sleep(_QUIET_SAMPLE_S)  # the measured interval
+        busy, idle = (end - start for end, start in zip(processor_times(), before, strict=True))
         if idle > busy:
             return
 
@@ -64,7 +65,7 @@ def broker() -> Iterator[EmbeddedBroker]:
 
 @pytest.fixture
 def kafka(broker) -> KafkaSettings:
-    """Settings with three new topics and a new group."""
+    """Settings with three new topics and a new consumer group."""
     number = next(_numbers)
     settings = KafkaSettings(
         bootstrap_servers=broker.bootstrap_servers,
@@ -79,22 +80,22 @@ def kafka(broker) -> KafkaSettings:
 
 @pytest.fixture(scope="session")
 def trained_by_command(tmp_path_factory) -> tuple[str, Path]:
-    """What `train.py SAMPLE` said, and the version that it wrote; once for all workers of a run."""
+    """The output of `train.py SAMPLE`, and the model folder that it wrote; run once for all workers."""
     root = tmp_path_factory.getbasetemp()
     root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
-    output, said = root / "models", root / "trained.txt"
+    output, printed = root / "models", root / "trained.txt"
     with (root / "trained.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not said.exists():
+        if not printed.exists():
             done = train_command(SAMPLE, "--output", output)
             assert done.returncode == 0, done.stderr
-            said.write_text(done.stdout)
-    return said.read_text(), (output / CURRENT).resolve()
+            printed.write_text(done.stdout)
+    return printed.read_text(), (output / CURRENT).resolve()
 
 
 @pytest.fixture(scope="session")
 def models(trained_by_command) -> Path:
-    """A models folder with a current version, trained on the bundled sample."""
+    """A folder of models whose current version was trained on the bundled sample."""
     return trained_by_command[1].parent
 
 

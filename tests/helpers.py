@@ -1,4 +1,4 @@
-"""Running the real command line, and waiting for what it does."""
+"""Runs the real commands, reads their logs and metrics, and waits for conditions with a deadline."""
 
 import json
 import os
@@ -14,9 +14,9 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from detector.local.topics import GroupProgress
 from detector.records import OutgoingRecord
 from detector.settings import KafkaSettings
+from detector.stream.admin.groups import GroupProgress
 from detector.stream.interfaces import Sink, Source
 
 ROOT = Path(__file__).parents[1]
@@ -34,45 +34,47 @@ GOOD = {
 
 
 def event(**changes: Any) -> bytes:
-    """A good event with changes; None as a value is JSON's null."""
+    """A valid event with changed or additional fields; a value of None is JSON's null."""
     return json.dumps(GOOD | changes).encode()
 
 
 def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0, every_s: float = 0.1) -> Any:
-    """Return the condition's value as soon as it is true; fail with `what` when it does not become so."""
+    """Return the condition's value as soon as it is true; fail with `what` after the timeout."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
+        assert time.monotonic() < deadline, f"did not happen within {timeout_s:g} s: {what}"
         time.sleep(every_s)
     return value
 
 
 def alive_until(condition: Callable[[], Any], sources: Sequence[Source], what: str) -> None:
-    """Wait with members that do no more than to stay in their group, as while they wait for a delivery."""
+    """Wait for a condition, with sources that stay in their group but read nothing, as during a delivery."""
 
-    def looked() -> Any:
+    def checked() -> Any:
         for source in sources:
             source.keep_alive()
         return condition()
 
-    wait_until(looked, what, every_s=0.05)
+    wait_until(checked, what, every_s=0.05)
 
 
 def write_all(sink: Sink, records: Sequence[OutgoingRecord], timeout_s: float = 60.0) -> None:
-    """Write records as the service does: what is refused is sent again, as for a topic that is not known in time."""
-    left = list(records)
+    """Write records as the service does: records that failed are sent again, for example to a topic just created."""
+    unwritten = list(records)
 
     def written() -> bool:
-        pending = sink.send(left)
-        wait_until(lambda: pending.wait(1), "an answer to each record", timeout_s)
-        left[:] = [refusal.record for refusal in pending.refused()]
-        return not left
+        pending = sink.send(unwritten)
+        wait_until(lambda: pending.wait(1), "the end of the delivery of each record", timeout_s)
+        unwritten[:] = [failure.record for failure in pending.failed()]
+        return not unwritten
 
     wait_until(written, "the acknowledgement of each record", timeout_s)
 
 
-def detector(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `detector` to its end."""
+def detector(
+    *arguments: str | Path, cwd: Path | str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `detector` and wait for its exit."""
     return subprocess.run(
         [sys.executable, "-m", "detector", *map(str, arguments)],
         env=os.environ | environment,
@@ -80,31 +82,31 @@ def detector(*arguments: str | Path, cwd: Path | None = None, **environment: str
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        timeout=100,
+        timeout=300,
         check=False,
     )
 
 
 def train_command(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run `train.py` to its end."""
+    """Run `train.py` and wait for its exit."""
     return subprocess.run(
         [sys.executable, ROOT / "train.py", *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=cwd,
-        timeout=100,
+        timeout=300,
         check=False,
     )
 
 
 def kafka_options(kafka: KafkaSettings) -> list[str]:
-    """The settings of a test's topics as options of the command."""
+    """The brokers, topics and group of a test as command-line options."""
     names = ("bootstrap_servers", "events_topic", "alerts_topic", "dead_letter_topic", "group_id")
     return [part for name in names for part in ("--set", f"kafka.{name}={getattr(kafka, name)}")]
 
 
 def java_processes(folder: Path) -> list[int]:
-    """The Kafka processes on a data folder."""
+    """The process ids of the Kafka brokers that use a data folder."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -117,13 +119,13 @@ def java_processes(folder: Path) -> list[int]:
 
 
 def processor_times() -> tuple[int, int]:
-    """How long the machine's processors have worked and rested since it started, in ticks of its clock."""
+    """Time that this machine's processors have been busy and idle since it started, in clock ticks."""
     user, nice, system, idle, waiting, *rest = map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:])
     return user + nice + system + sum(rest), idle + waiting
 
 
 class RunningDetector:
-    """`detector run` in a process of its own."""
+    """`detector run` in its own process."""
 
     def __init__(self, options: Sequence[str], log_file: Path, **environment: str) -> None:
         self.log_file = log_file
@@ -131,31 +133,34 @@ class RunningDetector:
         with log_file.open("wb") as log:
             self.process = subprocess.Popen(command, env=os.environ | environment, stderr=log, stdin=subprocess.DEVNULL)
 
-    def logged(self, text: str) -> dict[str, Any] | None:
-        """The last log line with this text."""
+    def logged(self, event: str) -> dict[str, Any] | None:
+        """The last log line of this event (see `detector.process.log_events`)."""
         found = None
         for line in self.log_file.read_text().splitlines():
-            if line.startswith("{") and line.endswith("}") and (parsed := json.loads(line))["body"] == text:
+            if line.startswith("{") and line.endswith("}") and (parsed := json.loads(line))["event"] == event:
                 found = parsed
         return found
 
-    def wait_for_log(self, text: str, timeout_s: float = 60.0) -> dict[str, Any]:
-        """Wait for a log line with this text."""
+    def log_count(self, event: str) -> int:
+        """How many log lines of this event there are."""
+        return self.log_file.read_text().count(f'"event": "{event}"')
 
-        def look() -> dict[str, Any] | None:
-            found = self.logged(text)
-            assert found or self.process.poll() is None, (
-                f"ended instead of saying {text!r}: {self.log_file.read_text()}"
-            )
+    def wait_for_log(self, event: str, timeout_s: float = 60.0) -> dict[str, Any]:
+        """Wait for a log line of this event; fails at once when the process exits without it."""
+
+        def logged_while_running() -> dict[str, Any] | None:
+            exited = self.process.poll() is not None
+            found = self.logged(event)
+            assert found or not exited, f"exited without the log event {event!r}: {self.log_file.read_text()}"
             return found
 
-        return wait_until(look, f"log line {text!r}; log: {self.log_file}", timeout_s)
+        return wait_until(logged_while_running, f"log event {event!r}; log: {self.log_file}", timeout_s)
 
     def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.wait_for_log('detector starts')['port']}{path}"
+        return f"http://127.0.0.1:{self.wait_for_log('service_starting')['port']}{path}"
 
     def get(self, path: str) -> tuple[int, str]:
-        """Status and body of a page."""
+        """The status and the body of a response."""
         try:
             with urllib.request.urlopen(self.url(path), timeout=10) as response:
                 return response.status, response.read().decode()
@@ -174,19 +179,19 @@ class RunningDetector:
         )
 
     def resident_bytes(self) -> int:
-        """Its memory."""
+        """Its resident memory."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def stop(self, number: int) -> int:
-        """Send a signal and wait for the end; the exit code."""
+        """Send a signal and wait for the exit; returns the exit code."""
         self.process.send_signal(number)
         return self.process.wait(40)
 
 
 @contextmanager
 def running_detector(options: Sequence[str], log_file: Path, **environment: str) -> Iterator[RunningDetector]:
-    """A daemon that is gone when the block ends."""
+    """A daemon that is killed at the end of the block, also when the test fails."""
     daemon = RunningDetector(options, log_file, **environment)
     try:
         yield daemon
@@ -197,6 +202,7 @@ def running_detector(options: Sequence[str], log_file: Path, **environment: str)
 
 @contextmanager
 def group_progress(kafka: KafkaSettings) -> Iterator[GroupProgress]:
+    """The committed offsets of a test's group; closed at the end of the block."""
     progress = GroupProgress(kafka)
     try:
         yield progress

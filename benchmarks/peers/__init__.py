@@ -1,1 +1,1 @@
-"""What a user would otherwise pick, each doing the daemon's job; run in virtual environments of their own."""
+"""Peers: alternatives that users could choose, implemented for the daemon's task, each in its own environment."""

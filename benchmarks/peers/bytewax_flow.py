@@ -42,16 +42,16 @@ _records = kop.input(
     brokers=_brokers,
     topics=[EVENTS_TOPIC],
     batch_size=MAX_RECORDS,  # "increasing batch sizes may improve throughput" (docs, Performance)
-    # Offsets in the broker, as docs, "Kafka and Recovery" shows; they are those of reading, not of delivery.
+    # Offsets on the broker, as in the docs, "Kafka and Recovery": they are committed after reading, not after delivery.
     starting_offset=OFFSET_STORED,
     add_config={
         "group.id": GROUP_ID,
         "enable.auto.commit": "true",
-        "auto.commit.interval.ms": "1000",  # not 5000, so that the last commit does not keep the benchmark waiting
+        "auto.commit.interval.ms": "1000",  # not 5000, so that the benchmark does not wait for the last commit
         "auto.offset.reset": "earliest",
     },
 )
-# One call a batch, where "the relative amount of overhead" of a model would count (docs, "Batching large-overhead
+# One call per batch, because "the relative amount of overhead" of a model call matters (docs, "Batching large-overhead
 # operations").
 _alerts = op.flat_map_batch("score", _records.oks, _score)
 kop.output("alerts", _alerts, brokers=_brokers, topic=ALERTS_TOPIC)

@@ -1,6 +1,6 @@
 """Faust-streaming: an agent over `take_events`, started by its worker command.
 
-With the bundles of its installation page that make it faster: uvloop (chosen on the command line), ciso8601, orjson.
+With the bundles that its installation page recommends for speed: uvloop (set on the command line), ciso8601, orjson.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ app = faust.App(
     GROUP_ID,
     broker=f"kafka://{BOOTSTRAP_SERVERS}",
     store="memory://",
-    topic_disable_leader=True,  # a topic of its own that this job does not need
+    topic_disable_leader=True,  # the leader topic is not needed here
     web_enabled=False,
     stream_buffer_maxsize=4 * MAX_RECORDS,  # "higher numbers gives better throughput" (settings reference)
-    broker_commit_interval=1.0,  # not 2.8, so that the last commit does not keep the benchmark waiting
+    broker_commit_interval=1.0,  # not 2.8, so that the benchmark does not wait for the last commit
 )
 _events = app.topic(EVENTS_TOPIC, key_serializer="raw", value_serializer="raw")
 _alerts = app.topic(ALERTS_TOPIC, key_serializer="raw", value_serializer="raw")
@@ -39,7 +39,7 @@ _alerts = app.topic(ALERTS_TOPIC, key_serializer="raw", value_serializer="raw")
 
 @app.agent(_events)
 async def _score(stream: Any) -> None:
-    # `take_events` and not `take`: an alert names its event's offset. It acknowledges them when the loop comes back.
+    # `take_events` instead of `take`: alerts need their events' offsets. The next iteration acknowledges the batch.
     async for batch in stream.take_events(MAX_RECORDS, within=MAX_WAIT_S):
         events = [orjson.loads(event.value) for event in batch]
         messages = [event.message for event in batch]

@@ -1,6 +1,7 @@
-"""The job itself, the same for every peer: features, scaler and MLP, alerts; numpy, for it is the fastest for them all.
+"""The task of all peers: features, scaler, MLP and alerts; in numpy, the fastest choice for each of them.
 
-A peer's environment has no `detector` in it: this reads the model folder and the daemon's own environment variables.
+The peers' environments do not have `detector` installed: this module reads the model folder and the environment
+variables by itself.
 """
 
 import json
@@ -28,7 +29,7 @@ _SEVERITIES = ("low", "medium", "high", "critical")
 
 
 class Source(NamedTuple):
-    """Where an event was read."""
+    """The record that an event was read from."""
 
     topic: str
     partition: int
@@ -37,7 +38,7 @@ class Source(NamedTuple):
 
 
 class Job:
-    """The model of a folder, and the alerts that it gives rise to."""
+    """Scores events with the model in a folder, and builds alerts."""
 
     def __init__(self, folder: Path) -> None:
         self.manifest = json.loads((folder / "manifest.json").read_text())
@@ -50,7 +51,7 @@ class Job:
         self._members = [self._layers(prefix) for prefix in self.member_prefixes()]
 
     def member_prefixes(self) -> list[str]:
-        """What the names of a network's tensors begin with: nothing, or one beginning for each of an ensemble."""
+        """The prefix of the tensor names of each ensemble member; an empty prefix for a single network."""
         numbers = {name.split(".")[1] for name in self.tensors if name.startswith("members.")}
         return [f"members.{number}." for number in sorted(numbers)] or [""]
 
@@ -60,7 +61,7 @@ class Job:
         return [(self.tensors[f"{name}weight"].T.copy(), self.tensors[f"{name}bias"]) for name in names]
 
     def features(self, events: Iterable[Mapping[str, Any]]) -> np.ndarray:
-        """`[n, 7]` float64, transformed as the manifest says, not yet scaled."""
+        """`[n, 7]` float64, with the manifest's transforms, not scaled yet."""
         matrix = np.array([self._row(event) for event in events], dtype=np.float64)
         for column in self._logged:
             matrix[:, column] = np.copysign(np.log1p(np.abs(matrix[:, column])), matrix[:, column])
@@ -70,21 +71,22 @@ class Job:
         """`[n]`: the probability that each event is suspicious."""
         scaled = (self.features(events) - self.tensors["scaler.mean"]) / self.tensors["scaler.scale"]
         inputs = scaled.astype(np.float32)
-        return np.mean([_forward(inputs, layers) for layers in self._members], axis=0)
+        mean: np.ndarray = np.mean([_forward(inputs, layers) for layers in self._members], axis=0)
+        return mean
 
     def alerts(
         self, events: Sequence[Mapping[str, Any]], scores: np.ndarray, sources: Sequence[Source]
     ) -> list[dict[str, Any]]:
-        """The alerts for those of the events that are suspicious."""
+        """An alert for each suspicious event."""
         suspicious = np.flatnonzero(scores >= self.threshold).tolist()
-        return [self._alert(events[place], float(scores[place]), sources[place]) for place in suspicious]
+        return [self._alert(events[row], float(scores[row]), sources[row]) for row in suspicious]
 
     def _alert(self, event: Mapping[str, Any], score: float, source: Source) -> dict[str, Any]:
-        where = f"kafka://{source.topic}/{source.partition}/{source.offset}"
+        uri = f"kafka://{source.topic}/{source.partition}/{source.offset}"
         quarter = int(4 * (score - self.threshold) / (1 - self.threshold)) if self.threshold < 1 else 3
         return {
             "schema": _SCHEMA,
-            "alert_id": str(uuid.uuid5(uuid.NAMESPACE_URL, where)),
+            "alert_id": str(uuid.uuid5(uuid.NAMESPACE_URL, uri)),
             "detected_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "score": score,
             "threshold": self.threshold,
@@ -100,13 +102,13 @@ class Job:
 
 
 def key(alert: Mapping[str, Any]) -> bytes:
-    """An alert's key."""
+    """The key of an alert record."""
     name: str = alert["event"]["hostName"]
     return name.encode()
 
 
 def headers(alert: Mapping[str, Any]) -> list[tuple[str, bytes]]:
-    """An alert's headers."""
+    """The headers of an alert record."""
     return [
         ("content-type", b"application/json"),
         ("alert-id", alert["alert_id"].encode()),
@@ -120,4 +122,5 @@ def _forward(inputs: np.ndarray, layers: Sequence[tuple[np.ndarray, np.ndarray]]
     for weight, bias in hidden_layers:
         hidden = np.maximum(hidden @ weight + bias, 0)
     logits = (hidden @ last_weight + last_bias)[:, 0].astype(np.float64)
-    return 1 / (1 + np.exp(-logits))
+    probabilities: np.ndarray = 1 / (1 + np.exp(-logits))
+    return probabilities

@@ -1,6 +1,6 @@
-"""The plain loop of a notebook's author: kafka-python, json, scikit-learn's StandardScaler, torch.
+"""A plain loop as in a notebook: kafka-python, json, scikit-learn's StandardScaler, torch.
 
-In batches all the same, since `KafkaConsumer.poll` gives them: one event at a time it would be many times slower.
+It processes the batches that `KafkaConsumer.poll` returns: one event at a time would be many times slower.
 """
 
 import json
@@ -66,7 +66,7 @@ def _run(job: Job, consumer: Any, producer: Any) -> None:
 
 
 def main() -> None:
-    """Run until a signal."""
+    """Run until SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     torch.set_num_threads(1)
     consumer = KafkaConsumer(
@@ -77,7 +77,7 @@ def main() -> None:
         enable_auto_commit=False,
         value_deserializer=json.loads,
     )
-    # The linger lets a batch's alerts share requests; the flush ends it.
+    # The linger lets the alerts of a batch share requests; the flush ends the linger.
     producer = KafkaProducer(
         bootstrap_servers=BOOTSTRAP_SERVERS,
         value_serializer=lambda alert: json.dumps(alert).encode(),

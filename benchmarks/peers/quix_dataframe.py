@@ -1,4 +1,4 @@
-"""Quix Streams as its tutorials write it: a StreamingDataFrame, one event at a time."""
+"""Quix Streams as in its tutorials: a StreamingDataFrame, one event at a time."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ _job = Job(MODEL)
 
 
 def _alert(event: dict[str, Any], _key: Any, timestamp_ms: int, _headers: Any) -> dict[str, Any] | None:
-    place = message_context()
-    source = Source(place.topic, place.partition, place.offset, timestamp_ms)
+    message = message_context()
+    source = Source(message.topic, message.partition, message.offset, timestamp_ms)
     return next(iter(_job.alerts([event], _job.scores([event]), [source])), None)
 
 
@@ -23,8 +23,8 @@ def main() -> None:
         broker_address=BOOTSTRAP_SERVERS,
         consumer_group=GROUP_ID,
         auto_offset_reset="earliest",
-        # "Longer commit intervals limit the IO" (docs/advanced/checkpointing.md): there is no state here, and a second
-        # is a fifth of the default only so that the last checkpoint does not keep the benchmark waiting.
+        # "Longer commit intervals limit the IO" (docs/advanced/checkpointing.md). There is no state here. A fifth of
+        # the default keeps the benchmark from waiting for the last checkpoint.
         commit_interval=1.0,
         auto_create_topics=False,
         loglevel="WARNING",

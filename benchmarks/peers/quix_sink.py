@@ -1,4 +1,4 @@
-"""Quix Streams in micro-batches: a `BatchingSink`, its documented way to gather records until the next checkpoint."""
+"""Quix Streams in micro-batches: a `BatchingSink`, its documented way to collect records until the next checkpoint."""
 
 import orjson
 from quixstreams import Application
@@ -22,7 +22,7 @@ _job = Job(MODEL)
 
 
 class _Scoring(BatchingSink):
-    """Scores what came since the last checkpoint; the checkpoint commits its offsets when this returns."""
+    """Scores the records since the last checkpoint; the checkpoint commits their offsets when `flush` returns."""
 
     def __init__(self, app: Application) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class _Scoring(BatchingSink):
 
     def flush(self) -> None:
         super().flush()
-        self._producer.flush()  # "confirm the delivery of the previously sent messages", says `BaseSink.flush`
+        self._producer.flush()  # "confirm the delivery of the previously sent messages" (`BaseSink.flush`)
 
 
 def main() -> None:
@@ -45,9 +45,9 @@ def main() -> None:
         broker_address=BOOTSTRAP_SERVERS,
         consumer_group=GROUP_ID,
         auto_offset_reset="earliest",
-        commit_every=MAX_RECORDS,  # a checkpoint is the micro-batch: it closes at so many records
-        commit_interval=MAX_WAIT_S or 0.001,  # or after so long; 0 would be a checkpoint for every record
-        # What waits in the producer goes out at the flush that follows.
+        commit_every=MAX_RECORDS,  # each checkpoint is a micro-batch, which closes at this number of records
+        commit_interval=MAX_WAIT_S or 0.001,  # or after this time; 0 would be a checkpoint for every record
+        # The flush that follows sends what waits in the producer.
         producer_extra_config={"linger.ms": 200},
         auto_create_topics=False,
         loglevel="WARNING",

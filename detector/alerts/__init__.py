@@ -1,1 +1,1 @@
-"""What goes out: alerts and dead letters."""
+"""Outputs: alerts and dead letters."""

@@ -1,4 +1,4 @@
-"""The dead letter: a record that is no event, as it came, with the reason in its headers."""
+"""The dead letter: an invalid record, unchanged, with the reason in added headers."""
 
 from detector import __version__
 from detector.records import OutgoingRecord, Record
@@ -12,22 +12,23 @@ ADDED = (
     "source-timestamp-ms",
     "detector-version",
 )
-"""The headers behind the record's own, always all and in this order: that is how they are told from the record's."""
+"""The added headers, after the record's own: always all of them in this order, so that they can be told apart from
+headers of the same names that the record had."""
 
-_LONGEST_DETAIL = 500
+_MAX_DETAIL_CHARS = 500
 
 
 def dead_letter(topic: str, record: Record, reason: str, detail: str) -> OutgoingRecord:
-    """The record's own key, value and headers, and behind them the headers that say what happened to it."""
+    """The record's key, value and headers, followed by headers with the reason and the source."""
     texts = (
         reason,
-        detail[:_LONGEST_DETAIL],
+        detail[:_MAX_DETAIL_CHARS],
         record.topic,
         str(record.partition),
         str(record.offset),
         str(record.timestamp),
         __version__,
     )
-    # A field name quoted in the detail may hold a lone surrogate, which has no UTF-8 form.
+    # A value quoted in the detail may have a lone surrogate, which UTF-8 cannot encode.
     headers = [(name, text.encode("utf-8", "replace")) for name, text in zip(ADDED, texts, strict=True)]
     return OutgoingRecord(topic, record.key, record.value, [*record.headers, *headers])

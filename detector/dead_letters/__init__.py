@@ -1,1 +1,1 @@
-"""The dead-letter topic for people: looked at, and sent back to the events topic."""
+"""Shows dead letters, and replays them to the events topic."""

@@ -1,42 +1,42 @@
-"""A dead letter read back: the record as it first came, apart from what was added to it on its way."""
+"""Parses a dead letter: the original record, and what the service added to it."""
 
 import re
 from dataclasses import dataclass
 
 from detector.alerts.dead_letter import ADDED
-from detector.records import Headers, OutgoingRecord, Record
-from detector.stream.kafka_records import NULL_HEADERS
+from detector.records import NULL_HEADERS, Headers, OutgoingRecord, Record
 
 ATTEMPT = "dead-letter-attempt"
-"""How often a record was sent back; behind the record's own headers, so that it outlives the next dead letter."""
+"""Header: how often a record was replayed. It follows the record's own headers, so the next dead letter keeps it."""
 
 _DECIMAL = re.compile(rb"-?[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """One dead letter: `headers` are the record's own, `attempts` how often it was sent back before.
-
-    `null_names` is the header that names those of the record's own that were null and had to be written empty, if any.
-    """
+class DeadLetter:
+    """One dead letter: the record on the dead-letter topic, and what its headers say."""
 
     record: Record
     reason: str
     detail: str
     topic: str
+    """Topic of the original record; so are the next four attributes the original record's."""
     partition: int
     offset: int
     timestamp_ms: int
     headers: Headers
+    """Without the headers that the service added."""
     attempts: int
+    """How often the record was replayed before."""
     null_names: Headers
+    """The header `NULL_HEADERS`, if there is one: it names headers that were null and were written empty."""
 
 
-def read_letter(record: Record) -> Letter | None:
-    """Take a dead letter apart; None when the service did not write it.
+def parse_dead_letter(record: Record) -> DeadLetter | None:
+    """Parse a dead letter; None when the service did not write it.
 
-    Only what stands at the end and in the service's order is the service's: a record may have come with headers of the
-    same names, from another instance upstream.
+    The service's headers are at the end, in a fixed order. Headers with the same names elsewhere are the original
+    record's, for example from another detector upstream.
     """
     headers, null_names = _split_null_names(list(record.headers))
     cut = len(headers) - len(ADDED)
@@ -47,7 +47,7 @@ def read_letter(record: Record) -> Letter | None:
         return None
     own, attempts, carried = _split_attempt(headers[:cut])
     partition, offset, timestamp_ms = map(int, numbers)
-    return Letter(
+    return DeadLetter(
         record=record,
         reason=_text(reason),
         detail=_text(detail),
@@ -61,11 +61,11 @@ def read_letter(record: Record) -> Letter | None:
     )
 
 
-def sent_back(letter: Letter, topic: str) -> OutgoingRecord:
-    """The record as it first came, with one attempt more behind its headers."""
+def original_record(letter: DeadLetter, topic: str) -> OutgoingRecord:
+    """The record as it was first read, with the attempt number after its headers."""
     attempt = (ATTEMPT, str(letter.attempts + 1).encode())
     record = letter.record
-    # Null headers go out empty once more, for kafka-python cannot write them: so their names go with them.
+    # A header that was null stays empty, because the client cannot write null; its name is added again.
     return OutgoingRecord(topic, record.key, record.value, [*letter.headers, attempt, *letter.null_names])
 
 
@@ -79,7 +79,7 @@ def _split_null_names(headers: Headers) -> tuple[Headers, Headers]:
 
 
 def _split_attempt(headers: Headers) -> tuple[Headers, int, Headers]:
-    """The record's own headers, the attempts, and the names that were carried behind them."""
+    """The record's own headers, the number of attempts, and the header `NULL_HEADERS` if there is one."""
     own, carried = _split_null_names(headers)
     name, value = own[-1] if own else ("", None)
     if name == ATTEMPT and value and _DECIMAL.fullmatch(value) and int(value) > 0:

@@ -1,96 +1,77 @@
-"""What became of replayed records: read by the daemon and gone through, or back among the dead letters."""
+"""The outcome of replayed records: processed by the daemon, or dead-lettered again."""
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kafka import KafkaAdminClient, TopicPartition
-from kafka import errors as kafka_errors
-from kafka.admin import OffsetSpec
-
-from detector.dead_letters.delivery import Pause
-from detector.dead_letters.letter import read_letter
-from detector.dead_letters.places import Places
-from detector.dead_letters.topic import Offsets, TopicReader
+from detector.dead_letters.letter import parse_dead_letter
+from detector.dead_letters.offsets import WrittenOffsets
 from detector.records import Partition
 from detector.settings import KafkaSettings
-from detector.stream.kafka_options import connection_options
+from detector.stream.admin.groups import GroupProgress
+from detector.stream.admin.reader import Offsets, TopicReader
+from detector.stream.admin.writer import Pause
 
-_LOOK_EVERY_S = 0.2
+_CHECK_EVERY_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Of the replayed records: how many went through, came back, and are not read yet."""
+    """How many replayed records were accepted, dead-lettered again, and not read yet."""
 
-    through: int
-    back: int
+    accepted: int
+    dead_lettered: int
     unread: int
 
     def line(self) -> str:
-        """What a person reads."""
-        unread = f", {self.unread} are not read yet" if self.unread else ""
-        return f"{self.through} went through, {self.back} came back{unread}"
+        """One line for a person."""
+        unread = f", {self.unread} not read yet" if self.unread else ""
+        return f"{self.accepted} accepted, {self.dead_lettered} dead-lettered again{unread}"
 
 
 def follow(
-    kafka: KafkaSettings, reader: TopicReader, arrived: Places, since: Offsets, wait_s: float, pause: Pause
+    kafka: KafkaSettings, reader: TopicReader, written: WrittenOffsets, since: Offsets, wait_s: float, pause: Pause
 ) -> Outcome:
-    """Wait until the daemon's group has committed past the replayed records, then look which came back.
+    """Wait until the daemon's group has committed the replayed records, then count those that are dead letters again.
 
-    In this order: a dead letter is written before the position behind its record is committed.
+    In this order, because the daemon writes a dead letter before it commits its record.
 
     Args:
         kafka: the group and the topics.
-        reader: of the dead-letter topic.
-        arrived: where the replayed records are.
-        since: the ends of the dead-letter topic before they were sent.
+        reader: reads the dead-letter topic.
+        written: partitions and offsets of the replayed records.
+        since: the ends of the dead-letter topic before the records were sent.
         wait_s: how long to wait for the group.
-        pause: how to wait, and how to learn of a stop.
+        pause: waits, and reports a stop request.
     """
-    admin = KafkaAdminClient(**connection_options(kafka))
+    group = GroupProgress(kafka)
     try:
-        committed = _wait_for_group(admin, kafka.group_id, arrived, wait_s, pause)
-        ends = _very_ends(admin, since)
+        committed = _wait_for_group(group, written, wait_s, pause)
+        # Including open transactions: a transaction's offsets may be visible a moment before its dead letters.
+        ends = group.log_ends(since)
     finally:
-        admin.close()
-    back = _came_back(kafka.events_topic, reader, arrived, since, ends)
-    unread = arrived.total - arrived.before(committed)
-    unread -= sum(offset >= committed.get(partition, 0) for partition, offset in back)
-    return Outcome(arrived.total - len(back) - unread, len(back), unread)
+        group.close()
+    dead_lettered = _dead_lettered(kafka.events_topic, reader, written, since, ends)
+    unread = written.total - written.count_before(committed)
+    unread -= sum(offset >= committed.get(partition, 0) for partition, offset in dead_lettered)
+    return Outcome(written.total - len(dead_lettered) - unread, len(dead_lettered), unread)
 
 
-def _wait_for_group(admin: KafkaAdminClient, group_id: str, arrived: Places, wait_s: float, pause: Pause) -> Offsets:
+def _wait_for_group(group: GroupProgress, written: WrittenOffsets, wait_s: float, pause: Pause) -> Offsets:
     deadline = time.monotonic() + wait_s
     while True:
-        committed = _committed(admin, group_id)
-        if arrived.before(committed) == arrived.total or time.monotonic() > deadline or pause(_LOOK_EVERY_S):
+        committed = group.committed()
+        is_done = written.count_before(committed) == written.total
+        if is_done or time.monotonic() > deadline or pause(_CHECK_EVERY_S):
             return committed
 
 
-def _committed(admin: KafkaAdminClient, group_id: str) -> Offsets:
-    try:
-        offsets = admin.list_group_offsets(group_id)[group_id]
-    except kafka_errors.KafkaError as error:
-        if not error.retriable:
-            raise
-        return {}  # the coordinator is not there at the moment
-    return {Partition(*tp): position.offset for tp, position in offsets.items()}
-
-
-def _very_ends(admin: KafkaAdminClient, partitions: Iterable[Partition]) -> Offsets:
-    """With what is not committed yet: a transaction's positions may be seen a moment before its dead letters."""
-    found = admin.list_partition_offsets({TopicPartition(*tp): OffsetSpec.LATEST for tp in partitions})
-    return {Partition(*tp): at.offset for tp, at in found.items()}
-
-
-def _came_back(
-    events_topic: str, reader: TopicReader, arrived: Places, since: Offsets, ends: Offsets
+def _dead_lettered(
+    events_topic: str, reader: TopicReader, written: WrittenOffsets, since: Offsets, ends: Offsets
 ) -> set[tuple[Partition, int]]:
-    back: set[tuple[Partition, int]] = set()
+    found: set[tuple[Partition, int]] = set()  # a set: a daemon that was killed may have written duplicates
     for records in reader.read(since, ends, lambda: False):
-        for letter in filter(None, map(read_letter, records)):
-            place = Partition(letter.topic, letter.partition), letter.offset
-            if letter.topic == events_topic and place in arrived:
-                back.add(place)  # a set: a daemon that was killed meanwhile may have written it twice
-    return back
+        for letter in filter(None, map(parse_dead_letter, records)):
+            source = Partition(letter.topic, letter.partition), letter.offset
+            if letter.topic == events_topic and source in written:
+                found.add(source)
+    return found

@@ -1,4 +1,4 @@
-"""Which dead letters are meant: the options that `show` and `replay` share."""
+"""Which dead letters are selected: the options that `show` and `replay` share."""
 
 import difflib
 import re
@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from detector.dead_letters.letter import Letter, read_letter
+from detector.dead_letters.letter import DeadLetter, parse_dead_letter
 from detector.errors import UsageError
-from detector.events.second_opinion import REASONS
+from detector.events.strict_decode import REASONS
 from detector.records import Record
 
 _AGE = re.compile(r"([0-9]{1,9})([smhdw])", re.ASCII)
@@ -18,37 +18,38 @@ _UNIT_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Dead letters with this reason, written at or after this moment; None is no restriction."""
+    """Selects dead letters by their reason and by the time when they were written; None selects all."""
 
     reason: str | None = None
     since_ms: int | None = None
 
     @property
     def everything(self) -> bool:
-        """Whether nothing is left out."""
+        """Whether every dead letter is selected."""
         return self.reason is None and self.since_ms is None
 
-    def pick(self, records: Iterable[Record]) -> Iterator[tuple[Record, Letter | None]]:
-        """Those that are meant, each with what it is as a dead letter; None for a record of somebody else's."""
+    def pick(self, records: Iterable[Record]) -> Iterator[tuple[Record, DeadLetter | None]]:
+        """The selected records with their dead letters, None for a record that the service did not write."""
         for record in records:
-            # Reading starts at the first that is new enough, but clocks differ: older ones may stand behind it.
+            # Reading starts at the first record that is new enough, but older timestamps may follow, because the clocks
+            # of producers differ.
             if self.since_ms is not None and record.timestamp < self.since_ms:
                 continue
-            letter = read_letter(record)
+            letter = parse_dead_letter(record)
             if self.reason is None or (letter is not None and letter.reason == self.reason):
                 yield record, letter
 
 
 def parse_selection(reason: str | None, since: str | None) -> Selection:
-    """From the command line.
+    """Parse the command-line options.
 
     Raises:
-        UsageError: there is no such reason, or no moment can be made of `since`.
+        UsageError: the reason does not exist, or `since` is neither a time nor an age.
     """
     if reason is not None and reason not in REASONS:
         nearest = difflib.get_close_matches(reason, REASONS, n=1)
         hint = f"did you mean {nearest[0]}? " if nearest else ""
-        raise UsageError(f"--reason {reason}: no such reason: {hint}There are {', '.join(REASONS)}")
+        raise UsageError(f"--reason {reason}: no such reason; {hint}the reasons are {', '.join(REASONS)}")
     return Selection(reason, None if since is None else _parse_since(since))
 
 
@@ -61,6 +62,6 @@ def _parse_since(text: str) -> int:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        wrong = "not a moment or an age" if moment is None else "a moment without a time zone"
-        raise UsageError(f"--since {text}: {wrong}: write 2026-11-21T10:00:00Z, or an age such as 30m, 2h or 7d")
+        problem = "neither a time nor an age" if moment is None else "a time without a time zone"
+        raise UsageError(f"--since {text}: {problem}; write 2026-11-21T10:00:00Z, or an age such as 30m, 2h or 7d")
     return max(0, int(moment.timestamp() * 1000))

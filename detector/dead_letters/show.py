@@ -1,25 +1,26 @@
-"""What is in the dead-letter topic, by reason."""
+"""Summarizes the dead-letter topic by reason."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from detector.dead_letters.letter import Letter
-from detector.dead_letters.printable import moment, place_of, preview, printable
+from detector.dead_letters.letter import DeadLetter
+from detector.dead_letters.printable import format_timestamp, preview, printable, source_of
 from detector.dead_letters.selection import Selection
-from detector.dead_letters.topic import open_topics
-from detector.events.second_opinion import REASONS
+from detector.events.strict_decode import REASONS
 from detector.records import Record
 from detector.settings import KafkaSettings
+from detector.stream.admin.reader import open_reader
 
 OTHER = "(other)"
-"""Records that somebody else wrote, and reasons that this version does not know: together, so that they are bounded."""
+"""One summary for all records that the service did not write and all reasons that this version does not know, because
+their number is not bounded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One dead letter, ready to be printed: whatever came from outside is escaped."""
+    """One dead letter, ready to be printed: text from outside is escaped."""
 
-    place: str
+    source: str
     time: str
     detail: str
     value: str
@@ -27,7 +28,7 @@ class Example:
 
 @dataclass
 class Summary:
-    """All dead letters with one reason; the times are those at which they were written."""
+    """The dead letters with one reason; the times are when they were written."""
 
     reason: str
     count: int = 0
@@ -39,13 +40,13 @@ class Summary:
 def summarize(
     kafka: KafkaSettings, selection: Selection, examples: int, stopped: Callable[[], bool] = lambda: False
 ) -> list[Summary]:
-    """Read the dead-letter topic up to its present end; a summary for each reason that occurs, most frequent first.
+    """Read the dead-letter topic up to its present end; one summary for each reason that occurs, most frequent first.
 
     Raises:
-        DetectorError: the broker or the topic is not there.
+        DetectorError: no broker is reachable, or the topic does not exist.
     """
     summaries: dict[str, Summary] = {}
-    with open_topics(kafka, kafka.dead_letter_topic) as reader:
+    with open_reader(kafka, kafka.dead_letter_topic) as reader:
         for records in reader.read(reader.starts(selection.since_ms), reader.ends(), stopped):
             for record, letter in selection.pick(records):
                 reason = letter.reason if letter is not None and letter.reason in REASONS else OTHER
@@ -53,7 +54,7 @@ def summarize(
     return sorted(summaries.values(), key=lambda summary: -summary.count)
 
 
-def _count(summary: Summary, record: Record, letter: Letter | None, examples: int) -> None:
+def _count(summary: Summary, record: Record, letter: DeadLetter | None, examples: int) -> None:
     time = record.timestamp
     summary.first_ms = min(summary.first_ms, time) if summary.count else time
     summary.last_ms = max(summary.last_ms, time) if summary.count else time
@@ -62,22 +63,24 @@ def _count(summary: Summary, record: Record, letter: Letter | None, examples: in
         summary.examples.append(_example(record, letter))
 
 
-def _example(record: Record, letter: Letter | None) -> Example:
+def _example(record: Record, letter: DeadLetter | None) -> Example:
     if letter is None:
-        place = printable(f"{record.topic}/{record.partition}/{record.offset}")
-        return Example(place, moment(record.timestamp), "no dead letter of detector's", preview(record.value))
-    tried = f"; sent back before: {letter.attempts}" if letter.attempts else ""
+        source = printable(f"{record.topic}/{record.partition}/{record.offset}")
+        return Example(source, format_timestamp(record.timestamp), "not written by detector", preview(record.value))
+    attempts = (
+        f"; replayed {letter.attempts} time{'s' if letter.attempts > 1 else ''} before" if letter.attempts else ""
+    )
     known = "" if letter.reason in REASONS else f"{letter.reason}: "
-    detail = printable(f"{known}{letter.detail}{tried}")
-    return Example(place_of(letter), moment(letter.timestamp_ms), detail, preview(record.value))
+    detail = printable(f"{known}{letter.detail}{attempts}")
+    return Example(source_of(letter), format_timestamp(letter.timestamp_ms), detail, preview(record.value))
 
 
 def lines(summaries: list[Summary]) -> Iterator[str]:
     """The summaries as plain text."""
     for summary in summaries:
-        span = f"first {moment(summary.first_ms)}, last {moment(summary.last_ms)}"
+        span = f"first {format_timestamp(summary.first_ms)}, last {format_timestamp(summary.last_ms)}"
         noun = "dead letter" if summary.count == 1 else "dead letters"
         yield f"{summary.reason}: {summary.count} {noun}, {span}"
         for example in summary.examples:
-            yield f"  {example.place}  {example.time}  {example.detail}"
+            yield f"  {example.source}  {example.time}  {example.detail}"
             yield f"    {example.value}"

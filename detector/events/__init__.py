@@ -1,1 +1,1 @@
-"""What comes in: bytes or CSV rows to events, or a reasoned reject."""
+"""Inputs: record values and CSV rows become events; an invalid record gets a reason."""

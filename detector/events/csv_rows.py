@@ -1,28 +1,28 @@
-"""BETH rows from CSV files: the preprocessed 8 columns and the original 16."""
+"""BETH rows from CSV files, with the 8 columns of the preprocessed files or the 16 of the original ones."""
 
 import csv
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from detector.errors import UsageError
-from detector.records import FEATURES
+from detector.events.source import load_source
 
 _DECIMAL = re.compile(r"-?[0-9]+", re.ASCII)
 _INT64 = range(-(2**63), 2**63)
-_LONGEST_INT64 = len(str(_INT64.start))
-_LONGEST_CELL = 2**31 - 1
-"""The csv module's 128 KiB is less than some arguments of some events."""
+_MAX_INT64_CHARS = len(str(_INT64.start))
+_MAX_CELL_CHARS = 2**31 - 1
+"""The csv module's default of 128 KiB is too short for the arguments of some events."""
 _INDEX_COLUMNS = ("", "index", "Unnamed: 0")
-"""How writers name the column of row numbers; such a first column is dropped."""
+"""Names of a first column with row numbers, which is dropped."""
 
 LABEL_COLUMNS = ("sus_label", "sus")
 
 
 class Row(NamedTuple):
-    """One row: its line in the file (the header is line 1), and its cells as an event."""
+    """One row: its line number in the file (the header is line 1), and its cells as an event."""
 
     line: int
     event: dict[str, Any]
@@ -36,18 +36,23 @@ class Row(NamedTuple):
         return None
 
 
-def read_rows(path: Path, *, require_label: bool = False) -> Iterator[Row]:
-    """Read BETH rows in order, each cell checked.
+def read_rows(path: Path, required: Sequence[str], *, require_label: bool = False) -> Iterator[Row]:
+    """Read BETH rows in order, and check each cell.
 
-    Accepts a byte-order mark, CRLF line ends and a leading index column. Other columns than BETH's are kept as text.
+    Accepts a byte-order mark, CRLF line ends and a leading index column. Columns that are not BETH's are kept as text.
+
+    Args:
+        path: the CSV file.
+        required: columns that must be there.
+        require_label: whether a label column must be there.
 
     Raises:
-        UsageError: the file cannot be read or has another shape, or a cell is wrong (file, line, column, value).
+        UsageError: the file cannot be read, a column is missing, or a cell is invalid (file, line, column, value).
     """
     try:
         # utf-8-sig reads files with and without a byte-order mark; newline="" leaves line ends to the csv module.
         with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from _rows(path, file, require_label=require_label)
+            yield from _rows(path, file, required, require_label=require_label)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -56,13 +61,13 @@ def read_rows(path: Path, *, require_label: bool = False) -> Iterator[Row]:
         raise UsageError(f"{path}: not CSV: {error}") from error
 
 
-def _rows(path: Path, file: TextIO, *, require_label: bool) -> Iterator[Row]:
-    csv.field_size_limit(_LONGEST_CELL)
+def _rows(path: Path, file: TextIO, required: Sequence[str], *, require_label: bool) -> Iterator[Row]:
+    csv.field_size_limit(_MAX_CELL_CHARS)
     reader = csv.reader(file, strict=True)
     header = next(reader, [])
     skip = 1 if header and header[0].strip() in _INDEX_COLUMNS else 0
     columns = [name.strip() for name in header[skip:]]
-    _check_shape(path, columns, require_label=require_label)
+    _check_columns(path, columns, required, require_label=require_label)
     parsers = [(name, _PARSERS.get(name, _text)) for name in columns]
     for cells in reader:
         if not cells:
@@ -78,24 +83,24 @@ def _rows(path: Path, file: TextIO, *, require_label: bool) -> Iterator[Row]:
         yield Row(reader.line_num, event)
 
 
-def _check_shape(path: Path, columns: list[str], *, require_label: bool) -> None:
-    missing = [name for name in FEATURES if name not in columns]
+def _check_columns(path: Path, columns: list[str], required: Sequence[str], *, require_label: bool) -> None:
+    missing = [name for name in required if name not in columns]
     if require_label and not any(name in columns for name in LABEL_COLUMNS):
         missing.append(" or ".join(LABEL_COLUMNS))
     found = ", ".join(columns) or "none"
     if missing:
         raise UsageError(f"{path}: not BETH rows: missing columns {', '.join(missing)}; found {found}")
-    twice = sorted({name for name in columns if columns.count(name) > 1})
-    if twice:
-        raise UsageError(f"{path}: columns named twice: {', '.join(twice)}; found {found}")
+    duplicates = sorted({name for name in columns if columns.count(name) > 1})
+    if duplicates:
+        raise UsageError(f"{path}: duplicate columns: {', '.join(duplicates)}; found {found}")
 
 
 def _integer(cell: str) -> int:
     text = cell.strip()
     if not _DECIMAL.fullmatch(text):
         raise ValueError("is not an integer")
-    # Leading zeros are an integer's too; what is longer than any 64-bit integer is not even read: it takes for ever.
-    if len(text.lstrip("-0")) > _LONGEST_INT64 or int(text) not in _INT64:
+    # Leading zeros are permitted. Text longer than any 64-bit integer is not parsed: that would take quadratic time.
+    if len(text.lstrip("-0")) > _MAX_INT64_CHARS or int(text) not in _INT64:
         raise ValueError("does not fit in 64 bits")
     return int(text)
 
@@ -121,7 +126,7 @@ def _text(cell: str) -> str:
 
 
 _PARSERS: dict[str, Callable[[str], Any]] = {
-    **dict.fromkeys((*FEATURES, "eventId"), _integer),
+    **dict.fromkeys(load_source("beth").fields, _integer),
     **dict.fromkeys((*LABEL_COLUMNS, "evil"), _label),
     "timestamp": _seconds,
 }

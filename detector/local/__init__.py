@@ -1,1 +1,1 @@
-"""What makes the detector run on one machine with nothing else: a broker, a replay, a demo."""
+"""Runs everything on one machine: the embedded broker, the replay of files, and the demo."""

@@ -1,4 +1,4 @@
-"""The embedded broker: one node of a real Apache Kafka, alive only as long as this process."""
+"""The embedded broker: a single Apache Kafka node that runs as long as this process."""
 
 import contextlib
 import fcntl
@@ -15,30 +15,30 @@ from types import TracebackType
 from typing import IO, Self
 
 from detector.errors import DetectorError
-from detector.local.guarded import GuardedProcess
+from detector.local.guarded_process import GuardedProcess
 from detector.local.kafka_distribution import java_command
-from detector.local.topics import create_topics
-from detector.service.signals import Stop, stop_on_signals
+from detector.process.signals import StopRequest, stop_on_signals
 from detector.settings import KafkaSettings
+from detector.stream.admin.topics import create_topics
 
 _START_TIMEOUT_S = 90.0
 _STOP_TIMEOUT_S = 30.0
 _STARTED = "Kafka Server started"
 _JVM = ["-XX:+UseG1GC", "-XX:-UsePerfData"]
 _HEAP_MB = 512
-_LOOK_EVERY_S = 0.05
+_CHECK_EVERY_S = 0.05
 _TOPIC_PARTITIONS = 4
 
 
 class EmbeddedBroker:
-    """Apache Kafka in KRaft mode on 127.0.0.1, as a context manager; everything in it goes when it ends unless kept.
+    """Apache Kafka in KRaft mode on 127.0.0.1; a context manager that starts and stops it.
 
     Args:
         port: the port to serve on; 0 picks a free one.
-        data_dir: keeps the data over restarts; None makes a folder that is removed at the end.
-        properties: server properties on top of, or instead of, the usual ones.
-        listeners: more listeners, each on a free port of its own: name to security protocol, such as SASL_SSL.
-        heap_mb: the JVM's memory at most; Kafka's own scripts give it 1024.
+        data_dir: folder that keeps the data over restarts; None creates a folder that is removed at the end.
+        properties: additional or replaced server properties.
+        listeners: additional listeners, each on a free port: name -> security protocol, such as SASL_SSL.
+        heap_mb: largest heap of the JVM, MB; Kafka's own scripts set 1024.
     """
 
     def __init__(
@@ -77,14 +77,14 @@ class EmbeddedBroker:
 
     @property
     def log_file(self) -> Path:
-        """What the broker says."""
+        """The broker's log."""
         return self.data_dir / "broker.log"
 
     def start(self) -> Self:
-        """Start the broker and wait until it serves.
+        """Start the broker and wait until it is ready.
 
         Raises:
-            DetectorError: the port is taken, the folder is in use, or Kafka did not start (with the end of its log).
+            DetectorError: the port or the folder is in use, or Kafka did not start (with the end of its log).
         """
         java = java_command()
         self._port = _free_port(self._port)
@@ -97,7 +97,7 @@ class EmbeddedBroker:
                 [*java[:1], *self._jvm, *_logging(), *java[1:], "kafka.Kafka", str(config)],
                 log_file=self.log_file,
                 remove_at_end=self.data_dir if self._owns_data else None,
-                keep_open=[self._lock],  # the folder stays locked until the broker itself is gone
+                keep_open=[self._lock],  # the folder stays locked until the broker itself has ended
             )
             self._wait_until_started(self._process)
         except BaseException:
@@ -106,20 +106,20 @@ class EmbeddedBroker:
         return self
 
     def stop(self) -> None:
-        """Stop the broker and wait until it has gone."""
+        """Stop the broker and wait until it has ended."""
         if self._process is not None:
             self._process.stop(_STOP_TIMEOUT_S)
         elif self._owns_data and self._data_dir is not None:
-            shutil.rmtree(self._data_dir, ignore_errors=True)  # it never came to the guard, which removes it otherwise
+            shutil.rmtree(self._data_dir, ignore_errors=True)  # no guard was started that would remove it
         if self._lock is not None:
             self._lock.close()
 
     def is_running(self) -> bool:
-        """Whether the broker has not ended."""
+        """Whether the broker is running."""
         return self._process is not None and self._process.is_running()
 
     def log_tail(self) -> str:
-        """The last lines that the broker said."""
+        """The last lines of the broker's log."""
         return self._process.log_tail() if self._process else ""
 
     def __enter__(self) -> Self:
@@ -152,10 +152,10 @@ class EmbeddedBroker:
             "share.coordinator.state.topic.replication.factor": "1",
             "share.coordinator.state.topic.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
-            # Behind a crash the controller keeps the broker waiting for as long as the one before could still live.
+            # After a crash the broker cannot register until the session of its previous process has expired.
             "broker.session.timeout.ms": "2000",
             "broker.heartbeat.interval.ms": "500",
-            # Room for the largest record that the detector reads (10 MiB) inside the alert that carries it.
+            # An alert contains its whole event, and the detector reads records of up to 10 MiB.
             "message.max.bytes": str(12 * 1024 * 1024),
             **self._properties,
         }
@@ -176,35 +176,35 @@ class EmbeddedBroker:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while _STARTED not in process.log():
             if not process.is_running():
-                raise DetectorError(f"Apache Kafka ended while starting; its log ends:\n{process.log_tail()}")
+                raise DetectorError(f"Apache Kafka exited while starting; its log ends:\n{process.log_tail()}")
             if time.monotonic() > deadline:
                 raise DetectorError(
                     f"Apache Kafka did not start within {_START_TIMEOUT_S:g} s; its log ends:\n{process.log_tail()}"
                 )
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_CHECK_EVERY_S)
 
 
 def serve(
     kafka: KafkaSettings, port: int, data_dir: Path | None, *, create: bool, announce: Callable[[str], None]
 ) -> None:
-    """Run a broker until a signal; announces `ready HOST:PORT` once it serves.
+    """Run a broker until a stop signal; announces `ready HOST:PORT` once it is ready.
 
     Raises:
-        DetectorError: it could not start, or ended by itself.
+        DetectorError: it could not start, or exited unexpectedly.
     """
-    stop = Stop()
+    stop = StopRequest()
     with stop_on_signals(stop), EmbeddedBroker(port, data_dir) as broker:
         if create:
             create_topics(kafka.model_copy(update={"bootstrap_servers": broker.bootstrap_servers}), _TOPIC_PARTITIONS)
         announce(f"ready {broker.bootstrap_servers}")
         while broker.is_running():
-            if stop.wait(_LOOK_EVERY_S):
+            if stop.wait(_CHECK_EVERY_S):
                 return
-        raise DetectorError(f"Apache Kafka ended by itself; its log was:\n{broker.log_tail()}")
+        raise DetectorError(f"Apache Kafka exited unexpectedly; its log ends:\n{broker.log_tail()}")
 
 
 def _cluster_id() -> str:
-    """A random identifier in Kafka's form; never with a dash in front, which would read as an option."""
+    """A random id in Kafka's form, without a leading dash, which would be parsed as an option."""
     first, *rest = uuid.uuid4().bytes
     return urlsafe_b64encode(bytes([first & 0x7F, *rest])).decode().rstrip("=")
 
@@ -225,7 +225,7 @@ def _free_port(wanted: int) -> int:
             probe.bind(("127.0.0.1", wanted))
         except OSError as error:
             raise DetectorError(
-                f"port {wanted} on 127.0.0.1 is not free: {error.strerror}: choose another --port"
+                f"port {wanted} on 127.0.0.1 is not free: {error.strerror}; choose another --port"
             ) from error
         port: int = probe.getsockname()[1]
         return port
@@ -242,6 +242,6 @@ def _lock(folder: Path) -> IO[str]:
     except BlockingIOError:
         lock.close()
         raise DetectorError(
-            f"{folder}: a broker is running on this folder: stop it, or choose another --data-dir"
+            f"{folder}: another broker is using this folder; stop it, or choose another --data-dir"
         ) from None
     return lock

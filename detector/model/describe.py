@@ -1,4 +1,4 @@
-"""A model folder for people: what its manifest says, and whether it is what it says."""
+"""`model show` and `model verify`: the manifest in lines, and the checks of a model folder."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from detector.model.manifest import Manifest
 
 
 def describe(manifest: Manifest) -> Iterator[str]:
-    """The manifest in lines."""
+    """The manifest as lines of text."""
     yield f"model      {manifest.name} {manifest.version}"
     yield f"created    {manifest.created_at}"
     yield f"layers     {' → '.join(map(str, manifest.layers))}"
@@ -33,19 +33,19 @@ def describe(manifest: Manifest) -> Iterator[str]:
     yield f"golden     {len(manifest.golden.rows)} rows"
 
 
-_TO_REPEAT = ("command", "recipe", "seed", "files", "libraries", "python")
-"""What a manifest says, under `training`, that makes the same weights again."""
+_NEEDED_TO_REPRODUCE = ("command", "recipe", "seed", "files", "libraries", "python")
+"""Entries of a manifest's `training` that are needed to train the same weights again."""
 
 
-def _repeatable(manifest: Manifest) -> str:
-    missing = [name for name in _TO_REPEAT if name not in manifest.training]
+def _reproducibility(manifest: Manifest) -> str:
+    missing = [name for name in _NEEDED_TO_REPRODUCE if name not in manifest.training]
     if missing:
-        return f"repeat     not possible: the manifest does not say {', '.join(missing)}"
-    return f"repeat     {manifest.training['command']}, on the files and with the libraries that the manifest names"
+        return f"repeat     not possible: the manifest lacks {', '.join(missing)}"
+    return f"repeat     {manifest.training['command']}, with the files and the libraries that the manifest names"
 
 
 def verify(path: Path) -> Iterator[tuple[bool, str]]:
-    """Check the folder, and its golden batch with every engine that this installation has; (in order, what) each."""
+    """Validate the folder, and compute the golden batch with each installed engine; yields (passed, line) pairs."""
     try:
         model = load_model(path)
     except ModelError as error:
@@ -65,7 +65,7 @@ def verify(path: Path) -> Iterator[tuple[bool, str]]:
                 True,
                 f"golden     {len(model.manifest.golden.rows)} rows to {GOLDEN_TOLERANCE:g}, engine {name}",
             )
-    yield True, _repeatable(model.manifest)
+    yield True, _reproducibility(model.manifest)
 
 
 def _plain(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Engines: what turns a matrix of features into scores."""
+"""Engines compute scores from a matrix of features."""
 
 from typing import Literal, Protocol
 
@@ -11,17 +11,17 @@ EngineName = Literal["torch", "numpy"]
 
 
 class Engine(Protocol):
-    """Scores batches; two engines agree to 1e-6 on the same network, for any event.
+    """Scores batches; all engines give the same scores to 1e-6 for the same network and any event.
 
-    So both add up in float64: in float32 the order of a sum decides about its last digits, and large terms that cancel
-    leave nothing else.
+    Engines therefore compute in float64. In float32 the result of a sum depends on the order of its terms, and when
+    large terms cancel, that error is larger than 1e-6.
     """
 
     def score(self, features: Float64s) -> Float64s:
         """The probability that each event is suspicious.
 
         Args:
-            features: `[n, 7]`, columns in the order of `FEATURES`; n may be 0.
+            features: `[n, f]`, the model's features in the order of the feature set; n may be 0.
 
         Returns:
             `[n]`, each in [0, 1].
@@ -30,7 +30,7 @@ class Engine(Protocol):
 
 
 class NumpyEngine:
-    """Forward passes in numpy: for hosts that should not carry torch."""
+    """Forward passes in numpy, for installations without torch."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -53,25 +53,25 @@ class NumpyEngine:
 
 
 def build_engine(name: EngineName, network: Network) -> Engine:
-    """The engine of that name; torch is imported only when it is asked for.
+    """The engine with this name; only the torch engine imports torch.
 
     Raises:
-        UsageError: its library is not installed.
+        UsageError: torch is not installed.
     """
     if name == "numpy":
         return NumpyEngine(network)
     try:
-        from detector.model.torch_engine import TorchEngine  # noqa: PLC0415 - 2 s and 500 MB that numpy users keep
+        from detector.model.torch_engine import TorchEngine  # noqa: PLC0415 - takes 2 s and 500 MB
     except ModuleNotFoundError as error:
         raise UsageError(
-            "DETECTOR_MODEL__ENGINE=torch: torch is not installed here: install it, take an image that has it, or set "
-            "DETECTOR_MODEL__ENGINE=numpy, whose scores are the same"
+            "DETECTOR_MODEL__ENGINE=torch: torch is not installed; install it, use an image that has it, or set "
+            "DETECTOR_MODEL__ENGINE=numpy, which gives the same scores"
         ) from error
 
     return TorchEngine(network)
 
 
 def _sigmoid(logits: Float64s) -> Float64s:
-    # exp of a positive logit may overflow; of its negative absolute value, never.
+    # exp of a large positive logit would overflow; exp of its negative absolute value never does.
     decayed = np.exp(-np.abs(logits))
     return np.where(logits >= 0, 1 / (1 + decayed), decayed / (1 + decayed))

@@ -1,4 +1,4 @@
-"""The model folder on disk: `manifest.json` and `weights.safetensors`; nothing in it is ever unpickled."""
+"""The model folder: `manifest.json` and `weights.safetensors`. Nothing in it is ever unpickled."""
 
 import hashlib
 import os
@@ -23,21 +23,22 @@ WEIGHTS = "weights.safetensors"
 CURRENT = "current"
 GOLDEN_TOLERANCE = 1e-6
 _MAX_BYTES = {MANIFEST: 16 * 1024 * 1024, WEIGHTS: 256 * 1024 * 1024}
-"""Far beyond any MLP on seven features; a larger file is a mistake, and is not read into memory."""
+"""Far more than an MLP on seven features needs; a larger file is a mistake, and is not read into memory."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model folder that was read and checked."""
+    """A model folder that was read and validated."""
 
     path: Path
     manifest: Manifest
     network: Network
 
     def engine(self, name: EngineName) -> Engine:
-        """An engine for this model that has reproduced its golden batch, as numpy's has.
+        """An engine for this model, after it has reproduced the golden batch.
 
-        Every installation has numpy's: a model is good for all of a mixed fleet, or for none.
+        The numpy engine, which every installation has, must reproduce the golden batch too: instances with different
+        engines then accept or reject the same models.
 
         Raises:
             ModelError: scores differ from the manifest's by more than 1e-6.
@@ -48,65 +49,65 @@ class Model:
         worst = golden_difference(engine, self.manifest)
         if not worst <= GOLDEN_TOLERANCE:
             raise ModelError(
-                f"{self.path}: refused: engine {name} gives the golden batch scores that are off by {worst:.2g}, "
-                f"more than {GOLDEN_TOLERANCE:g}: train it again"
+                f"{self.path}: model rejected: the scores that engine {name} computes for the golden batch differ from "
+                f"the manifest's by up to {worst:.2g}, more than {GOLDEN_TOLERANCE:g}; train the model again"
             )
         return engine
 
 
 def golden_difference(engine: Engine, manifest: Manifest) -> float:
-    """The largest absolute difference between an engine's scores of the golden rows and the manifest's."""
+    """The largest absolute difference between an engine's scores of the golden batch and the manifest's."""
     scores = engine.score(np.array(manifest.golden.rows, dtype=np.float64))
     return float(np.abs(scores - np.array(manifest.golden.scores)).max())
 
 
 def load_model(path: Path) -> Model:
-    """Read a model folder and check it: schema, hash, shapes, values.
+    """Read and validate a model folder: schema, hash, shapes, values.
 
     Raises:
-        ModelError: there is none, or it was refused; the text says which file and why.
+        ModelError: the folder does not exist, or the model is rejected; the text names the file and the reason.
     """
     manifest_file, weights_file = path / MANIFEST, path / WEIGHTS
     if not path.is_dir():
         raise ModelError(
-            f"{path}: no model folder there: make one with `python train.py DATA`, or set DETECTOR_MODEL__PATH"
+            f"{path}: no such model folder; train a model with `detector train DATA`, or set DETECTOR_MODEL__PATH"
         )
     try:
         manifest = parse_manifest(_read(manifest_file))
         content = _read(weights_file)
         _check_hash(content, manifest)
         network = network_from_tensors(manifest, safetensors.numpy.load(content))
-    except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:  # KeyError: a type unknown to numpy
-        raise ModelError(f"{path}: refused: {WEIGHTS}: {error}") from error
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:  # KeyError: a type that numpy lacks
+        raise ModelError(f"{path}: model rejected: {WEIGHTS}: {error}") from error
     except ModelError as error:
-        raise ModelError(f"{path}: refused: {error}") from error
+        raise ModelError(f"{path}: model rejected: {error}") from error
     return Model(path, manifest, network)
 
 
 def weights_content(network: Network) -> bytes:
-    """The bytes of `weights.safetensors`; the same network always gives the same bytes."""
+    """The contents of `weights.safetensors`; the same network always gives the same bytes."""
     return safetensors.numpy.save(tensors_from_network(network))
 
 
 def save_model(models: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Path:
-    """Write a version below `models` so that it is there whole or not at all.
+    """Write a new version of a model; readers see the complete version or nothing.
 
     Args:
         models: the folder of all versions.
-        manifest: names the version.
-        files: the other files of the folder, by name; `weights.safetensors` among them.
+        manifest: its `version` is the name of the new folder.
+        files: contents of the other files by name, including `weights.safetensors`.
 
     Returns:
         The folder of the version.
 
     Raises:
-        UsageError: the version exists, or the disk refuses.
+        UsageError: the version already exists, or a file cannot be written.
     """
     target = models / manifest.version
     try:
         models.mkdir(parents=True, exist_ok=True)
         draft = Path(mkdtemp(prefix=f".{manifest.version}-", dir=models))
-        draft.chmod(0o755)  # mkdtemp's 0700 would hide the model from a daemon with a user of its own
+        draft.chmod(0o755)  # mkdtemp's 0700 would hide the model from a daemon with another user
         try:
             for name, content in {**files, MANIFEST: render_manifest(manifest)}.items():
                 _write(draft / name, content)
@@ -114,12 +115,12 @@ def save_model(models: Path, manifest: Manifest, files: Mapping[str, bytes]) -> 
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     except OSError as error:
-        raise UsageError(f"{target}: the model could not be written: {error.strerror}") from error
+        raise UsageError(f"{target}: cannot write the model: {error.strerror}") from error
     return target
 
 
 def make_current(version: Path) -> Path:
-    """Point `current`, beside the version, at it, in one rename: a reader sees the old or the new, never neither."""
+    """Make the link `current`, beside the version, point to it. It is replaced by a rename, so it always exists."""
     current = version.parent / CURRENT
     draft = version.parent / f".{CURRENT}-{os.getpid()}"
     try:
@@ -128,30 +129,31 @@ def make_current(version: Path) -> Path:
         draft.replace(current)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise UsageError(f"{current}: cannot be pointed at {version.name}: {error.strerror}") from error
+        raise UsageError(f"{current}: cannot link to {version.name}: {error.strerror}") from error
     return current
 
 
 def _check_hash(content: bytes, manifest: Manifest) -> None:
     digest = hashlib.sha256(content).hexdigest()
     if digest != manifest.weights_sha256:
-        raise ModelError(f"{WEIGHTS}: its sha256 is {digest}, the manifest says {manifest.weights_sha256}")
+        raise ModelError(f"{WEIGHTS}: sha256 is {digest}, but the manifest has {manifest.weights_sha256}")
 
 
 def _read(file: Path) -> bytes:
     limit = _MAX_BYTES[file.name]
     try:
-        # `current` may be a link, and so may a file to another in its folder, as Kubernetes mounts them; not one out.
+        # `current` may be a link, and a file may be a link to another inside the folder, as in Kubernetes mounts. Links
+        # out of the folder are rejected: a stranger's model must not make this process read other files of the host.
         if not file.resolve(strict=True).is_relative_to(file.parent.resolve(strict=True)):
-            raise ModelError(f"{file.name}: is a link out of the model folder")
-        with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:  # a pipe would wait for a writer
+            raise ModelError(f"{file.name}: is a link to a file outside of the model folder")
+        with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:  # opening a pipe would block
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise ModelError(f"{file.name}: is not a regular file")
             if status.st_size > limit:
-                raise ModelError(f"{file.name}: larger than {limit} bytes")
+                raise ModelError(f"{file.name}: {status.st_size} bytes, but at most {limit} are permitted")
             return stream.read(limit)
-    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a loop, before Python 3.13
         reason = error.strerror if isinstance(error, OSError) else error
         raise ModelError(f"{file.name}: cannot be read: {reason}") from error
 

@@ -1,4 +1,4 @@
-"""A model's numbers: the scaler and the layers of its networks, checked against the manifest."""
+"""The network of a model: transforms, scaler and layers, validated against the manifest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.errors import ModelError
+from detector.features.beth import BETH
 from detector.model.manifest import Manifest
-from detector.records import FEATURES
 
 Float64s = npt.NDArray[np.float64]
 Float32s = npt.NDArray[np.float32]
@@ -28,25 +28,28 @@ class Layer:
 
 @dataclass(frozen=True)
 class Network:
-    """Everything that a score needs: transforms, scaler, and the networks whose probabilities are averaged."""
+    """All parameters of a model; an ensemble has several members, whose probabilities are averaged."""
 
     columns: list[int]
-    """For each of the model's features, its column in a matrix ordered as `FEATURES`."""
+    """For each of the model's features, its column in a matrix that is ordered as the feature set."""
     transforms: list[str]
     mean: Float64s
     scale: Float64s
     members: list[list[Layer]]
 
     def inputs(self, features: Float64s) -> Float32s:
-        """Transform and scale in float64, then cast: mountNamespace is about 4e9, which float32 cannot tell apart.
+        """The features of the model, transformed and scaled.
+
+        Computed in float64 and cast to float32 at the end: values of mountNamespace are about 4e9, where float32 cannot
+        represent differences of 1.
 
         Args:
-            features: `[n, 7]`, columns in the order of `FEATURES`.
+            features: `[n, f]`, the model's features in the order of the feature set.
 
         Returns:
-            `[n, 7]`, columns in the order of the model's features.
+            `[n, m]`, columns in the order of the model's features.
         """
-        in_order = self.columns == list(range(len(self.columns)))
+        in_order = self.columns == list(range(features.shape[1]))
         matrix = features if in_order else features[:, self.columns]
         centred = transform(matrix, self.transforms) - self.mean
         centred /= self.scale
@@ -54,11 +57,11 @@ class Network:
 
 
 def transform(features: Float64s, transforms: list[str]) -> Float64s:
-    """The features after the manifest's transforms, one for each column.
+    """Apply the manifest's transforms.
 
     Args:
-        features: `[n, 7]`; not changed.
-        transforms: `identity`, or `signed_log1p` = sign(x)·ln(1+|x|).
+        features: `[n, m]`; not changed.
+        transforms: for each column `identity`, or `signed_log1p` = sign(x)·ln(1+|x|).
     """
     logged = [column for column, name in enumerate(transforms) if name == "signed_log1p"]
     if not logged:
@@ -70,48 +73,52 @@ def transform(features: Float64s, transforms: list[str]) -> Float64s:
 
 
 def network_from_tensors(manifest: Manifest, tensors: Mapping[str, npt.NDArray[Any]]) -> Network:
-    """Build the network that the manifest describes, taking every tensor and leaving none over.
+    """Build the network that the manifest describes from all of the tensors.
 
     Raises:
-        ModelError: a tensor is missing, left over, of the wrong shape or type, not finite, or a scale is not positive.
+        ModelError: a tensor is missing or unexpected, has a wrong shape or type, or a value that is not finite; or a
+            scale is not positive.
     """
-    left = dict(tensors)
+    unused = dict(tensors)
 
     def take(name: str, shape: tuple[int, ...], dtype: type[np.floating[Any]]) -> npt.NDArray[Any]:
-        if name not in left:
+        if name not in unused:
             raise ModelError(f"weights.safetensors: tensor {name} is missing")
-        tensor = left.pop(name)
+        tensor = unused.pop(name)
         if tensor.shape != shape or tensor.dtype != dtype:
             raise ModelError(
                 f"weights.safetensors: tensor {name} is {tensor.dtype}{list(tensor.shape)}, "
-                f"the manifest's layers want {np.dtype(dtype)}{list(shape)}"
+                f"but the manifest's features and layers need {np.dtype(dtype)}{list(shape)}"
             )
         if not np.isfinite(tensor).all():
             raise ModelError(f"weights.safetensors: tensor {name} has values that are not finite")
         return tensor
 
-    width = (len(FEATURES),)
+    width = (len(manifest.features),)
     mean, scale = (take(f"scaler.{name}", width, np.float64) for name in ("mean", "scale"))
     if (scale <= 0).any():
         raise ModelError("weights.safetensors: tensor scaler.scale has values that are not positive")
     members = [
         [
             Layer(
-                take(f"{prefix}layers.{i}.weight", (wide_out, wide_in), np.float32),
-                take(f"{prefix}layers.{i}.bias", (wide_out,), np.float32),
+                take(f"{prefix}layers.{i}.weight", (width_out, width_in), np.float32),
+                take(f"{prefix}layers.{i}.bias", (width_out,), np.float32),
             )
-            for i, (wide_in, wide_out) in enumerate(pairwise(manifest.layers))
+            for i, (width_in, width_out) in enumerate(pairwise(manifest.layers))
         ]
-        for prefix in _member_prefixes(left)
+        for prefix in _member_prefixes(unused)
     ]
-    if left:
-        raise ModelError(f"weights.safetensors: unexpected tensors {', '.join(sorted(left))}")
-    columns = [FEATURES.index(name) for name in manifest.features]
+    if unused:
+        raise ModelError(
+            f"weights.safetensors: unexpected tensors {', '.join(sorted(unused))}: the manifest does not describe them"
+        )
+    selected = BETH.select(manifest.features)
+    columns = [selected.column(name) for name in manifest.features]
     return Network(columns, manifest.feature_transforms(), mean, scale, members)
 
 
 def tensors_from_network(network: Network) -> dict[str, npt.NDArray[Any]]:
-    """The tensors of a network under the names of the contract."""
+    """The tensors of a network by the names that they have in `weights.safetensors`."""
     tensors: dict[str, npt.NDArray[Any]] = {"scaler.mean": network.mean, "scaler.scale": network.scale}
     for m, layers in enumerate(network.members):
         prefix = "" if len(network.members) == 1 else f"members.{m}."
@@ -122,6 +129,6 @@ def tensors_from_network(network: Network) -> dict[str, npt.NDArray[Any]]:
 
 
 def _member_prefixes(names: Mapping[str, Any]) -> list[str]:
-    """One empty prefix for bare layers; one per member, numbered from 0, for an ensemble."""
+    """An empty prefix for a single network; for an ensemble, one prefix for each member, numbered from 0."""
     numbers = {name.split(".")[1] for name in names if name.startswith("members.")}
     return [f"members.{m}." for m in range(len(numbers))] or [""]

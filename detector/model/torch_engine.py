@@ -1,4 +1,4 @@
-"""The torch engine."""
+"""The torch engine, in a module of its own because torch is slow to import."""
 
 import torch
 
@@ -6,7 +6,7 @@ from detector.model.network import Float64s, Layer, Network
 
 
 class TorchEngine:
-    """Forward passes in torch, on one thread: the batches are far too small to share out."""
+    """Forward passes in torch, in one thread: a batch is too small to be divided between threads."""
 
     def __init__(self, network: Network) -> None:
         torch.set_num_threads(1)
@@ -16,7 +16,7 @@ class TorchEngine:
     def score(self, features: Float64s) -> Float64s:
         """See `Engine.score`."""
         inputs = torch.from_numpy(self._network.inputs(features)).double()
-        # Plain functions: for some thousand rows the calls of `torch.nn.Sequential` cost as much as the arithmetic.
+        # Functions instead of `torch.nn.Sequential`, whose overhead for some thousand rows equals the arithmetic.
         with torch.inference_mode():
             probabilities = [_forward(inputs, layers).sigmoid_() for layers in self._members]
             total = sum(probabilities[1:], start=probabilities[0])

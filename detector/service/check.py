@@ -1,4 +1,4 @@
-"""`detector check`: is everything in place, one line for each thing."""
+"""`detector check`: checks settings, model and Kafka, with one line for each."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -7,11 +7,11 @@ from detector.errors import DetectorError
 from detector.model.folder import load_model
 from detector.settings import Settings
 from detector.stream.connect import client_of
-from detector.stream.inspect import inspect_kafka
+from detector.stream.preflight.topics_and_acls import check_kafka
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at; `error` is None when it is in order."""
+    """One thing that was checked; `error` is None when it passed."""
 
     subject: str
     detail: str
@@ -19,12 +19,12 @@ class Finding(NamedTuple):
 
 
 def check(settings: Settings, *, connect: bool) -> Iterator[Finding]:
-    """Look at the client library, the model and, when asked, at Kafka; settings that could be read are in order."""
+    """Check the client library, the model and, with `connect`, Kafka; settings that could be read are valid."""
     yield _client(settings)
     yield _model(settings)
     if connect:
-        for sight in inspect_kafka(settings.kafka, settings.delivery.guarantee):
-            yield Finding(sight.subject, sight.detail, DetectorError(sight.problem) if sight.problem else None)
+        for result in check_kafka(settings.kafka, settings.delivery.guarantee):
+            yield Finding(result.subject, result.detail, DetectorError(result.problem) if result.problem else None)
 
 
 def _client(settings: Settings) -> Finding:

@@ -1,4 +1,4 @@
-"""The daemon's life: start, loop, drain, stop."""
+"""The daemon: start, main loop, drain, stop."""
 
 import gc
 import signal
@@ -7,126 +7,128 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-import structlog
-
 from detector import __version__
 from detector.alerts.severity import SEVERITIES
 from detector.errors import DetectorError
-from detector.events.second_opinion import REASONS
-from detector.logs import toggle_debug
+from detector.events.strict_decode import REASONS
 from detector.metrics import Metrics
-from detector.service.health import Health
-from detector.service.http import HttpServer
+from detector.process import log_events
+from detector.process.health import Health
+from detector.process.http import HttpServer
+from detector.process.logs import toggle_debug
+from detector.process.signals import StopRequest, call_on, stop_on_signals
+from detector.process.systemd import notify
+from detector.process.watchdog import watch
 from detector.service.limits import DeadLetterLimits
 from detector.service.pipeline import Pipeline
-from detector.service.reload import ModelKeeper
+from detector.service.reload import ReloadableModel
 from detector.service.reporter import Reporter
-from detector.service.signals import Stop, call_on, stop_on_signals
 from detector.service.step import BatchStep
-from detector.service.systemd import notify
-from detector.service.watchdog import watch
 from detector.settings import Guarantee, KafkaSettings, Settings
-from detector.stream.connect import Wait, open_stream
-from detector.stream.delivery import Delivery, DeliveryAbandoned, delivery_over
-from detector.stream.interfaces import Listener, Sink, Source, TransactionalSink
-
-_log = structlog.get_logger("detector")
+from detector.stream.connect import Wait, client_of, open_stream
+from detector.stream.delivery import Delivery, DeliveryAbandoned, delivery_for
+from detector.stream.interfaces import Sink, Source, SourceListener, TransactionalSink
 
 _IDLE_S = 0.5
-_LOOK_AGAIN_S = 0.5
-_REPEAT_WAITING_S = 5.0
-_LOOK_EVERY_S = 1.0
+_RETRY_S = 0.5
+_LOG_WAITING_EVERY_S = 5.0
+_CHECK_EVERY_S = 1.0
 _GC_EVERY_S = 2.0
-"""kafka-python leaves up to 10 MB of cycles behind in 10 s, when each batch is small."""
+"""With small batches a client library may leave 10 MB of reference cycles in 10 s."""
 _CLOSE_S = 3.0
-_CLOSE_AT_LEAST_S = 0.2
-"""Even after a drain that took all its time: the group is told, so that others take over at once."""
+_MIN_CLOSE_S = 0.2
+"""Even after a drain that timed out, the member leaves its group, so that other members take over at once."""
 
-OpenStream = Callable[[KafkaSettings, Guarantee, Listener, Wait], tuple[Source, Sink | TransactionalSink]]
+OpenStream = Callable[[KafkaSettings, Guarantee, SourceListener, Wait], tuple[Source, Sink | TransactionalSink]]
 
 
-class _StoppedWhileWaiting(Exception):  # noqa: N818 - asked for
+class _StoppedWhileWaiting(Exception):  # noqa: N818 - requested
     pass
 
 
 class Daemon:
-    """Reads, scores, delivers, commits; one thread, at most one batch on its way while the next one is read.
+    """Reads, scores, delivers, commits; one thread, at most one batch in flight while the next one is read.
 
     Args:
-        settings: everything that can be chosen.
-        open_stream: makes the source and the sink.
+        settings: the settings of all groups.
+        open_stream: connects to Kafka and returns the source and the sink.
     """
 
     def __init__(self, settings: Settings, open_stream: OpenStream = open_stream) -> None:
         self._settings = settings
         self._open_stream = open_stream
-        self._stop = Stop(lambda: notify("STOPPING=1"))
-        self._last_waiting_log = float("-inf")
-        self._next_gc = time.monotonic()
+        self._stop = StopRequest(lambda: notify("STOPPING=1"))
+        self._logged_waiting_at = float("-inf")
+        self._next_gc_at = time.monotonic()
         self.health = Health()
-        self.metrics = Metrics(client=settings.kafka.client, severities=SEVERITIES, reject_reasons=REASONS)
+        self.metrics = Metrics(client=settings.kafka.client, severities=SEVERITIES, dead_letter_reasons=REASONS)
         self._reporter = Reporter(settings.kafka, self.metrics, self.health)
 
     def run(self) -> None:
-        """Run until a signal.
+        """Run until a stop signal.
 
         Raises:
-            DetectorError: it could not start, or cannot go on; the exit code is the error's.
+            DetectorError: it could not start, or cannot continue; the error has the exit code.
         """
-        try:
+        with failures_logged():
             self._run()
-        except DetectorError as error:
-            _log.error("detector failed", error=str(error), cause=repr(error.__cause__))
-            raise
 
     def _run(self) -> None:
         http = self._settings.http
         with (
             stop_on_signals(self._stop),
             call_on(signal.SIGUSR1, lambda: toggle_debug(self._settings.log.level)),
-            call_on(signal.SIGHUP, lambda: None),  # until there is a model to load again it asks for nothing
+            call_on(signal.SIGHUP, lambda: None),  # ignored until there is a model to reload
             HttpServer(http.host, http.port, self.metrics.registry, self.health) as server,
             watch(self.health),
         ):
-            _log.info(
-                "detector starts",
-                version=__version__,
-                http=f"http://{http.host}:{server.port}/metrics",
-                port=server.port,
+            log_events.SERVICE_STARTING.log(
+                version=__version__, http=f"http://{http.host}:{server.port}/metrics", port=server.port
             )
-            model = ModelKeeper(self._settings.model, self.metrics)
-            notify("READY=1")  # it waits for Kafka by itself: whoever starts it need not
-            self.metrics.last_progress.set_to_current_time()  # as far as it has come
-            with call_on(signal.SIGHUP, model.ask):
+            model = ReloadableModel(self._settings.model, self.metrics)
+            notify("READY=1")  # it waits for Kafka by itself, so systemd need not
+            self.metrics.last_progress.set_to_current_time()
+            with call_on(signal.SIGHUP, model.request_reload):
                 try:
                     source, sink = self._open_stream(
                         self._settings.kafka, self._settings.delivery.guarantee, self._reporter, self._wait
                     )
                 except _StoppedWhileWaiting:
-                    _log.info("detector stopped before it reached Kafka")
+                    log_events.SERVICE_STOPPED_BEFORE_CONNECTING.log()
                     return
-                self.health.not_ready_because = "no partitions are assigned yet"
-                self._serve(model, source, sink)
+                self._log_connected()
+                self.health.not_ready_reason = "no partitions assigned yet"
+                self._run_connected(model, source, sink)
+
+    def _log_connected(self) -> None:
+        kafka = self._settings.kafka
+        log_events.CONNECTED_TO_KAFKA.log(
+            bootstrap_servers=kafka.bootstrap_servers,
+            events_topic=kafka.events_topic,
+            group_id=kafka.group_id,
+            client=kafka.client,
+            guarantee=self._settings.delivery.guarantee,
+        )
 
     def stop(self) -> None:
-        """Ask for the stop, as a signal does."""
+        """Request the stop, as a signal does."""
         self._stop.request()
 
-    def _serve(self, model: ModelKeeper, source: Source, sink: Sink | TransactionalSink) -> None:
-        delivery = delivery_over(source, sink, self._reporter, self._alive)
+    def _run_connected(self, model: ReloadableModel, source: Source, sink: Sink | TransactionalSink) -> None:
+        delivery = delivery_for(source, sink, self._reporter, self._note_sign_of_life)
         try:
-            with collected_by_hand():
+            with manual_garbage_collection():
                 self._loop(model, source, delivery)
         except DeliveryAbandoned:
-            _log.warning("stopped before the last batch was delivered; it is not committed and will be read again")
+            log_events.SHUTDOWN_TIMED_OUT.log()
         finally:
-            self.health.not_ready_because = "stopping"
+            self.health.not_ready_reason = "shutting down"
             delivery.finish(self._closing_s())
             source.close(self._closing_s())
             sink.close(self._closing_s())
-        _log.info("detector stopped", consumed=int(self.metrics.value("detector_records_consumed_total")))
+        log_events.SERVICE_STOPPED.log(consumed=int(self.metrics.value("detector_records_consumed_total")))
 
-    def _loop(self, model: ModelKeeper, source: Source, delivery: Delivery) -> None:
+    def _loop(self, model: ReloadableModel, source: Source, delivery: Delivery) -> None:
         limits = self._settings.batch
         step = BatchStep(self._settings.kafka, model.scorer, DeadLetterLimits(self._settings.dead_letter))
         wait_s = limits.max_wait_ms / 1000
@@ -134,64 +136,87 @@ class Daemon:
             step,
             delivery,
             self.metrics,
-            full=limits.max_records,
+            full=limits.records,
             idle_s=_IDLE_S,
             busy_s=wait_s,
-            give_up=self._give_up,
+            give_up=self._drain_timed_out,
         )
-        read = partial(source.poll, limits.max_records, wait_s)
-        next_look = time.monotonic()
+        read = partial(source.poll, limits.records, wait_s)
+        next_check_at = time.monotonic()
         while not self._stop:
             if model.refresh():
-                step.use(model.scorer)
-            went_on = pipeline.turn(read)
-            self._alive()
-            if went_on and not self._reporter.brokers_are_silent:  # then nobody knows whether the topic is empty
+                step.use_scorer(model.scorer)
+            progressed = pipeline.run_once(read)
+            self._note_sign_of_life()
+            # While brokers do not respond, an empty read does not mean that the topic is empty.
+            if progressed and not self._reporter.brokers_not_responding:
                 self.metrics.last_progress.set_to_current_time()
             now = time.monotonic()
-            if now >= next_look:
-                self._reporter.lag(source.lag())
-                self._reporter.silence(source.silent_s())
-                next_look = now + _LOOK_EVERY_S
+            if now >= next_check_at:
+                self._reporter.export_lag(source.lag())
+                self._reporter.check_brokers(source.since_response_s())
+                next_check_at = now + _CHECK_EVERY_S
         pipeline.settle()
 
-    def _alive(self) -> None:
-        """Also called while a delivery waits, for hours when the brokers are away."""
+    def _note_sign_of_life(self) -> None:
+        """Called after each batch, and while a delivery waits: that may take hours."""
         self.health.sign_of_life()
-        self._reporter.still_waiting()
-        if time.monotonic() >= self._next_gc:
+        self._reporter.log_reminders()
+        if time.monotonic() >= self._next_gc_at:
             gc.collect()
-            self._next_gc = time.monotonic() + _GC_EVERY_S
+            self._next_gc_at = time.monotonic() + _GC_EVERY_S
 
-    def _give_up(self) -> bool:
+    def _drain_timed_out(self) -> bool:
         return self._drain_left_s() <= 0
 
     def _drain_left_s(self) -> float:
-        """How much of the drain's time is left; all of it while nobody asked for the stop."""
+        """Seconds that are left for the drain; all of them until a stop is requested."""
         return self._settings.shutdown.timeout_s - self._stop.seconds_since()
 
     def _closing_s(self) -> float:
-        """How long one step of the closing may take."""
-        return max(_CLOSE_AT_LEAST_S, min(_CLOSE_S, self._drain_left_s()))
+        """Seconds that one step of the shutdown may take."""
+        return max(_MIN_CLOSE_S, min(_CLOSE_S, self._drain_left_s()))
 
     def _wait(self, reason: str) -> None:
-        """Wait for something that is missing, saying so every few seconds."""
+        """Wait for something that is missing, and log it every few seconds."""
         self.health.sign_of_life()
-        self.health.not_ready_because = reason
+        self.health.not_ready_reason = reason
         now = time.monotonic()
-        if now - self._last_waiting_log >= _REPEAT_WAITING_S:
-            self._last_waiting_log = now
-            _log.warning("waiting", reason=reason)
-        if self._stop.wait(_LOOK_AGAIN_S):
+        if now - self._logged_waiting_at >= _LOG_WAITING_EVERY_S:
+            self._logged_waiting_at = now
+            log_events.WAITING_FOR_KAFKA.log(reason=reason)
+        if self._stop.wait(_RETRY_S):
             raise _StoppedWhileWaiting
 
 
-@contextmanager
-def collected_by_hand() -> Iterator[None]:
-    """Take garbage collection out of the batches.
+def run_daemon(settings: Settings) -> None:
+    """Prepare the process for the client library, and run the daemon until a stop signal.
 
-    The loop's records and events are freed by their reference counts; automatic collections only walk over them. What
-    cycles the client library makes are collected every few seconds.
+    Raises:
+        DetectorError: it could not start, or cannot continue; the error has the exit code.
+    """
+    with failures_logged():
+        client_of(settings.kafka).tune_process()  # before the first thread starts
+    Daemon(settings).run()
+
+
+@contextmanager
+def failures_logged() -> Iterator[None]:
+    """Within the block, an error that ends the service is logged too."""
+    try:
+        yield
+    except DetectorError as error:
+        cause = {} if error.__cause__ is None else {"cause": repr(error.__cause__)}
+        log_events.SERVICE_FAILED.log(error=str(error), **cause)
+        raise
+
+
+@contextmanager
+def manual_garbage_collection() -> Iterator[None]:
+    """Within the block, collect garbage between batches only.
+
+    The main loop's records and events are freed by their reference counts, so automatic collections would only traverse
+    them. The client library's reference cycles are collected every few seconds.
     """
     gc.collect()
     gc.freeze()

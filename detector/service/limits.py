@@ -1,92 +1,96 @@
-"""The limits on dead letters: past them, the wrong topic is more likely than so many bad records."""
+"""The limits on dead letters: beyond them the events topic is more likely wrong than so many records are invalid."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Self
 
 from detector.errors import DeadLetterLimitError
-from detector.events.decode import Reject
+from detector.events.decode import InvalidRecord
 from detector.settings import DeadLetterSettings
 
 WINDOW = 10_000
-JUDGED_FROM = 1_000
+"""The share is that of the last so many records."""
+MIN_RECORDS = 1_000
+"""The share is checked once this many records were read: the first records of a new topic may all be invalid."""
 
 
 class DeadLetterLimits:
-    """Counts dead letters in a row, and their share of the last 10,000 records.
+    """Counts consecutive invalid records, and their share of the last 10,000 records.
 
     Args:
-        settings: where the limits are.
-        records: how many there were.
-        in_a_row: how many of the last of them were no events.
-        bad: of the last 10,000, those that were no events, numbered from the first record of all.
+        settings: the limits.
+        records: how many records there were.
+        consecutive: how many of the last records were invalid.
+        invalid: the numbers of the invalid ones among the last 10,000, counted from the first record.
     """
 
     def __init__(
-        self, settings: DeadLetterSettings, records: int = 0, in_a_row: int = 0, bad: Iterable[int] = ()
+        self, settings: DeadLetterSettings, records: int = 0, consecutive: int = 0, invalid: Iterable[int] = ()
     ) -> None:
         self._settings = settings
         self._records = records
-        self._in_a_row = in_a_row
-        self._bad = deque(bad)
+        self._consecutive = consecutive
+        self._invalid = deque(invalid)
 
-    def after(self, records: int, rejects: Sequence[Reject]) -> Self:
-        """The limits behind a batch, whose records are judged one by one; to be asked before anything is written.
+    def after(self, records: int, invalid: Sequence[InvalidRecord]) -> Self:
+        """Check the records of a batch one by one; to be called before any of its outputs is written.
 
-        These here stay as they are: a batch whose transaction is aborted is read, and judged, again.
+        This object stays as it is, because a batch whose transaction is aborted will be read and checked again.
 
         Args:
-            records: how many there are in the batch.
-            rejects: those that are no events, in order.
+            records: how many records the batch has.
+            invalid: the invalid ones, in order.
+
+        Returns:
+            The counts after the batch.
 
         Raises:
-            DeadLetterLimitError: a limit is passed.
+            DeadLetterLimitError: a limit is exceeded.
         """
-        behind = type(self)(self._settings, self._records, self._in_a_row, self._bad)
-        behind.take(records, rejects)
-        return behind
+        after = type(self)(self._settings, self._records, self._consecutive, self._invalid)
+        after.add(records, invalid)
+        return after
 
-    def take(self, records: int, rejects: Sequence[Reject]) -> None:
-        """Judge a batch, and count it; see `after`."""
+    def add(self, records: int, invalid: Sequence[InvalidRecord]) -> None:
+        """Check a batch, and count it; see `after`."""
         first, end = self._records, self._records + records
-        good_from = first
-        for place, reason, detail in rejects:
-            number = first + place
-            self._judge_share(good_from, number)
-            self._in_a_row = self._in_a_row + 1 if number == good_from else 1
-            self._bad.append(number)
-            good_from = number + 1
-            self._judge_row(reason, detail)
-            self._judge_share(number, good_from)
-        self._judge_share(good_from, end)
-        if good_from != end:
-            self._in_a_row = 0
+        valid_from = first
+        for index, reason, detail in invalid:
+            number = first + index
+            self._check_share(valid_from, number)
+            self._consecutive = self._consecutive + 1 if number == valid_from else 1
+            self._invalid.append(number)
+            valid_from = number + 1
+            self._check_consecutive(reason, detail)
+            self._check_share(number, valid_from)
+        self._check_share(valid_from, end)
+        if valid_from != end:
+            self._consecutive = 0
         self._records = end
 
-    def _judge_row(self, reason: str, detail: str) -> None:
-        if self._in_a_row > self._settings.max_consecutive:
+    def _check_consecutive(self, reason: str, detail: str) -> None:
+        if self._consecutive > self._settings.max_consecutive:
             raise DeadLetterLimitError(
-                f"{self._in_a_row} records in a row could not be read, the last: {reason} ({detail}): is "
-                "DETECTOR_KAFKA__EVENTS_TOPIC the right topic? "
-                f"DETECTOR_DEAD_LETTER__MAX_CONSECUTIVE is {self._settings.max_consecutive}"
+                f"{self._consecutive} invalid records in a row, the last: {reason} ({detail}); check that "
+                "DETECTOR_KAFKA__EVENTS_TOPIC is the right topic "
+                f"(limit: DETECTOR_DEAD_LETTER__MAX_CONSECUTIVE={self._settings.max_consecutive})"
             )
 
-    def _judge_share(self, before: int, now: int) -> None:
-        """Judge the records from `before` up to `now`, of which only the last may be bad.
+    def _check_share(self, before: int, now: int) -> None:
+        """Check the records from `before` up to `now`, of which only the last may be invalid.
 
-        Good records lower the share, or leave it as it is: it is highest behind the first that there are enough for,
-        and behind a bad one.
+        Valid records never raise the share, so it is highest after an invalid one, and at the first record at which
+        there are enough.
         """
-        judged = max(before + 1, JUDGED_FROM)
-        if judged > now:
+        checked = max(before + 1, MIN_RECORDS)
+        if checked > now:
             return
-        while self._bad and self._bad[0] < judged - WINDOW:
-            self._bad.popleft()
-        seen = min(judged, WINDOW)
-        share = len(self._bad) / seen
+        while self._invalid and self._invalid[0] < checked - WINDOW:
+            self._invalid.popleft()
+        seen = min(checked, WINDOW)
+        share = len(self._invalid) / seen
         if share > self._settings.max_ratio:
             raise DeadLetterLimitError(
-                f"{share:.0%} of the last {seen} records could not be read: is "
-                "DETECTOR_KAFKA__EVENTS_TOPIC the right topic? "
-                f"DETECTOR_DEAD_LETTER__MAX_RATIO is {self._settings.max_ratio:g}"
+                f"{share:.0%} of the last {seen} records are invalid; check that DETECTOR_KAFKA__EVENTS_TOPIC is the "
+                f"right topic (limit: DETECTOR_DEAD_LETTER__MAX_RATIO={self._settings.max_ratio:g})"
             )

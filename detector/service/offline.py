@@ -1,4 +1,4 @@
-"""Scores files with the daemon's own decode and score path."""
+"""Scores files with the daemon's own decoder and model."""
 
 import csv
 from collections import Counter
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from detector.errors import UsageError
 from detector.events.csv_rows import read_rows
-from detector.events.decode import NO_LABEL
+from detector.events.source import NO_LABEL
 from detector.service.scoring import Scorer
 
 _BATCH_ROWS = 2000
@@ -23,16 +23,16 @@ _CSV_SUFFIX = ".csv"
 
 @dataclass
 class OfflineScores:
-    """What the files gave."""
+    """The results of the files."""
 
     rows: int = 0
     suspicious: int = 0
-    rejects: Counter[str] = field(default_factory=Counter)
+    invalid: Counter[str] = field(default_factory=Counter)
     labelled_scores: list[npt.NDArray[np.float64]] = field(default_factory=list)
     labels: list[npt.NDArray[np.int8]] = field(default_factory=list)
 
     def labelled(self) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]:
-        """Labels and scores, `[n]` each, of the events that carry a label."""
+        """Labels and scores, `[n]` each, of the labelled events."""
         if not self.labels:
             return np.empty(0, np.int8), np.empty(0)
         return np.concatenate(self.labels), np.concatenate(self.labelled_scores)
@@ -42,7 +42,7 @@ def write_scores(files: Sequence[Path], scorer: Scorer, output: Path) -> Offline
     """Score files into a CSV file.
 
     Raises:
-        UsageError: a file cannot be read or written, or a CSV row is wrong.
+        UsageError: a file cannot be read or written, or a CSV row is invalid.
     """
     try:
         with output.open("w", newline="") as stream:
@@ -55,19 +55,19 @@ def score_files(files: Sequence[Path], scorer: Scorer, output: TextIO | None) ->
     """Score every row of the files, in order.
 
     Args:
-        files: CSV by their suffix, anything else is NDJSON: one event on each line.
+        files: CSV by their suffix; any other file is NDJSON, one event on each line.
         scorer: the model.
-        output: gets a line `row,score,suspicious` for each event, rows counted from 0 over all files; a row that is no
-            event has none.
+        output: gets a line `row,score,suspicious` for each event, rows counted from 0 over all files; an invalid row
+            gets none.
 
     Raises:
-        UsageError: a file cannot be read, or a CSV row is wrong.
+        UsageError: a file cannot be read, or a CSV row is invalid.
     """
     result = OfflineScores()
     writer = csv.writer(output, lineterminator="\n") if output else None
     if writer:
         writer.writerow(["row", "score", "suspicious"])
-    values = _values(files)
+    values = _values(files, scorer.fields)
     while batch := list(islice(values, _BATCH_ROWS)):
         scored = scorer.score(batch)
         decoded = scored.decoded
@@ -77,17 +77,17 @@ def score_files(files: Sequence[Path], scorer: Scorer, output: TextIO | None) ->
             writer.writerows(zip(rows, map(repr, scored.scores.tolist()), scored.suspicious.astype(int), strict=True))
         result.rows += len(batch)
         result.suspicious += int(scored.suspicious.sum())
-        result.rejects.update(reject.reason for reject in decoded.rejects)
+        result.invalid.update(record.reason for record in decoded.invalid)
         labelled = decoded.labels != NO_LABEL
         result.labelled_scores.append(scored.scores[labelled])
         result.labels.append(decoded.labels[labelled])
     return result
 
 
-def _values(files: Sequence[Path]) -> Iterator[bytes]:
+def _values(files: Sequence[Path], fields: Sequence[str]) -> Iterator[bytes]:
     for path in files:
         if path.suffix.lower() == _CSV_SUFFIX:
-            yield from (msgspec.json.encode(row.event) for row in read_rows(path))
+            yield from (msgspec.json.encode(row.event) for row in read_rows(path, fields))
         else:
             yield from _lines(path)
 

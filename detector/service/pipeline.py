@@ -1,4 +1,4 @@
-"""Read and score one batch while the one before it is on its way."""
+"""Reads and scores one batch while the previous one is in flight."""
 
 import contextlib
 from collections.abc import Callable
@@ -6,30 +6,33 @@ from time import monotonic, perf_counter
 
 from detector.errors import DetectorError
 from detector.metrics import Metrics
-from detector.service.step import BatchStep, Finished, count
+from detector.service.step import BatchStep, ScoredBatch, count
 from detector.stream.delivery import Delivery, DeliveryAbandoned, GiveUp
 from detector.stream.interfaces import Batch
 
 _NOTHING = Batch([], {})
-_LAST_S = 3.0
-"""How long the batch that is on its way is waited for when nothing can come behind it."""
+_LAST_BATCH_S = 3.0
+"""How long the batch in flight is awaited after an error that ends the service."""
 
 Read = Callable[[float], Batch]
-"""Reads the next batch; waits this long for its first record, in seconds."""
+"""Reads the next batch; the argument is how long to wait for its first record, in seconds."""
 
 
 class Pipeline:
-    """Takes batches through decision, delivery and commit, in their order.
+    """Takes batches through scoring, delivery and offset commit, in order.
 
-    The acknowledgements of a full batch are waited for behind the decisions on the next one, which is there already;
-    those of any other at once, for nobody knows when the next one comes. Each batch keeps its order: outputs safe, then
-    counted, then the positions committed.
+    After a full batch the next one is usually available, so it is read and scored before the acknowledgements of the
+    full one are awaited. After any other batch they are awaited at once, because the next batch may come late. Within a
+    batch the order is fixed: outputs acknowledged, metrics updated, offsets committed.
 
     Args:
-        full: so many records make a full batch.
-        idle_s: how long to wait for records.
-        busy_s: the same while a batch is on its way, whose figures and positions wait meanwhile.
-        give_up: asked while a delivery waits; True abandons it.
+        step: decodes and scores.
+        delivery: the delivery guarantee.
+        metrics: updated after each acknowledged batch.
+        full: how many records make a batch full.
+        idle_s: seconds to wait for the first record of a batch.
+        busy_s: the same while another batch is in flight, whose metrics and offsets wait meanwhile.
+        give_up: called while a delivery waits; True abandons it.
     """
 
     def __init__(
@@ -50,68 +53,68 @@ class Pipeline:
         self._idle_s = idle_s
         self._busy_s = busy_s
         self._give_up = give_up
-        self._on_its_way: Finished | None = None
+        self._in_flight: ScoredBatch | None = None
         self._starting_s = 0.0
 
-    def turn(self, read: Read) -> bool:
-        """Read a batch and decide on it, settle the one before, and start to deliver this one.
+    def run_once(self, read: Read) -> bool:
+        """Read and score a batch, settle the previous one, and start to deliver this one.
 
         Returns:
-            Whether a batch was finished, or there was nothing to read.
+            Whether a batch was settled, or there was nothing to read.
 
         Raises:
-            DetectorError: the stream cannot go on, or too many of the records are no events; the batch before is
-                settled all the same, if that takes no longer than three seconds.
-            DeliveryAbandoned: `give_up` said so.
+            DetectorError: the stream cannot continue, or too many records are invalid; the previous batch is settled
+                nevertheless, if that takes at most three seconds.
+            DeliveryAbandoned: `give_up` returned True.
         """
-        was_on_its_way = self._on_its_way is not None
+        was_in_flight = self._in_flight is not None
         try:
-            batch = read(self._busy_s if was_on_its_way else self._idle_s)
-            finished = self._step.run(batch) if batch.records else None
+            batch = read(self._busy_s if was_in_flight else self._idle_s)
+            scored = self._step.run(batch) if batch.records else None
         except DetectorError:
-            self._settle_at_last()
+            self._try_to_settle()
             raise
         if not self.settle(batch):
             return False
-        if finished is None:
-            self._delivery.commit(idle=True)  # what an earlier commit left over
+        if scored is None:
+            self._delivery.commit(idle=True)  # offsets of an earlier commit that failed
             return True
         if self._give_up():
             raise DeliveryAbandoned
         started = perf_counter()
-        self._delivery.start(batch, finished.outputs)
-        self._on_its_way, self._starting_s = finished, perf_counter() - started
-        return was_on_its_way if finished.records >= self._full else self.settle()
+        self._delivery.start(batch, scored.outputs)
+        self._in_flight, self._starting_s = scored, perf_counter() - started
+        return was_in_flight if scored.records >= self._full else self.settle()
 
-    def _settle_at_last(self) -> None:
-        """Settle what is on its way if that is quick; whatever is in its way, the error that ends it all is another."""
-        give_up, until = self._give_up, monotonic() + _LAST_S
+    def _try_to_settle(self) -> None:
+        """Settle the batch in flight, for at most 3 s; an error here must not hide the one that ends the service."""
+        give_up, until = self._give_up, monotonic() + _LAST_BATCH_S
         self._give_up = lambda: give_up() or monotonic() > until
         with contextlib.suppress(DetectorError, DeliveryAbandoned):
             self.settle()
 
     def settle(self, ahead: Batch = _NOTHING) -> bool:
-        """Wait until the batch that is on its way is safe, count it and commit it.
+        """Wait until the batch in flight is acknowledged, update its metrics and commit its offsets.
 
         Args:
-            ahead: what was read meanwhile.
+            ahead: the batch that was read meanwhile.
 
         Returns:
-            False when it will be read again, and `ahead` too.
+            False when it was aborted and will be read again, like `ahead`.
 
         Raises:
-            StreamError: a record or a right is in the way that no retry changes.
-            DeliveryAbandoned: `give_up` said so.
+            StreamError: no retry can help: a record is not accepted, or a right is missing.
+            DeliveryAbandoned: `give_up` returned True.
         """
-        finished, self._on_its_way = self._on_its_way, None
-        if finished is None:
+        batch, self._in_flight = self._in_flight, None
+        if batch is None:
             return True
         started = perf_counter()
         if not self._delivery.settle(ahead, self._give_up):
-            self._step.undo(finished)
+            self._step.undo(batch)
             return False
         self._metrics.stage_duration.observe(self._starting_s + perf_counter() - started, "deliver")
-        count(finished, self._metrics)
+        count(batch, self._metrics)
         self._metrics.batches.inc()
         self._delivery.commit(idle=False)
         return True

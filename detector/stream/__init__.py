@@ -1,1 +1,1 @@
-"""Where records come from and go to, and the guarantee between the two."""
+"""Reading and writing Kafka, and the delivery guarantee between the two."""

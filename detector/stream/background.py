@@ -1,4 +1,4 @@
-"""Calls that may block for as long as a broker is away, made where they block nobody."""
+"""Calls that may block for as long as a broker is unavailable, on a thread of their own."""
 
 import contextlib
 import threading
@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 def in_background(call: Callable[[], T]) -> "Future[T]":
-    """Start a call on a thread of its own that does not keep the process from ending."""
+    """Start a call on a thread of its own, which does not keep the process from exiting."""
     future: Future[T] = Future()
 
     def run() -> None:
         try:
             future.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - it is raised again where the result is asked for
+        except BaseException as error:  # noqa: BLE001 - raised again where the result is read
             future.set_exception(error)
 
     threading.Thread(target=run, name="detector-background", daemon=True).start()
@@ -24,6 +24,6 @@ def in_background(call: Callable[[], T]) -> "Future[T]":
 
 
 def run_within(call: Callable[[], object], timeout_s: float) -> None:
-    """Make a call and wait so long for its end; one that takes longer goes on where it blocks nobody."""
+    """Make a call and wait at most this long for it; a call that takes longer continues in the background."""
     with contextlib.suppress(TimeoutError):
         in_background(call).result(timeout_s)

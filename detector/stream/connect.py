@@ -1,115 +1,98 @@
-"""From settings to a source and a sink that are known to work, waiting for what is not there yet."""
+"""From settings to a connected source and sink; waits until brokers and topics are available."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from importlib import import_module
 
-from detector.errors import missing_extra
 from detector.settings import Guarantee, KafkaSettings
+from detector.settings.clients import KAFKA_CLIENTS
 from detector.stream.background import in_background
-from detector.stream.interfaces import Listener, Sink, Source, StreamError, TransactionalSink, UnavailableError
-from detector.stream.readiness import how_to_create, unreachable
+from detector.stream.interfaces import (
+    Client,
+    Sink,
+    Source,
+    SourceListener,
+    StreamError,
+    TransactionalSink,
+    UnavailableError,
+)
+from detector.stream.preflight.commands import create_topic_command
+from detector.stream.preflight.reachability import unreachable_reason
 
-_PATIENCE_S = 1.0
+_POLL_S = 1.0
 Wait = Callable[[str], None]
-"""Called with the reason while something is missing; returns when it is time to look again, raises to give up."""
+"""Called with the reason while something is missing; returns when it is time to check again, raises to give up."""
 
 
 def open_stream(
-    kafka: KafkaSettings, guarantee: Guarantee, listener: Listener, wait: Wait
+    kafka: KafkaSettings, guarantee: Guarantee, listener: SourceListener, wait: Wait
 ) -> tuple[Source, Sink | TransactionalSink]:
-    """Connect to the brokers and check that all three topics are there.
+    """Connect to the brokers and check that all three topics exist.
 
-    The sink is a transactional one when the guarantee asks for it.
+    The sink is a transactional one with the guarantee exactly-once.
 
     Raises:
-        UsageError: the client library is not to be had.
-        StreamError: the brokers refuse this client, or it lacks a right.
+        UsageError: the client library is not installed, or does not support a setting.
+        StreamError: the brokers reject this client, or an ACL is missing.
         Whatever `wait` raises.
     """
     client = client_of(kafka)
-    from detector.stream.inspect import missing_rights  # noqa: PLC0415 - kafka-python asks, whichever client reads
-    from detector.stream.kafka_faults import explained  # noqa: PLC0415
-
-    def connect() -> tuple[Source, Sink | TransactionalSink]:
-        with explained(kafka.bootstrap_servers):
-            for lack in missing_rights(kafka, guarantee):
-                raise StreamError(lack)
-        with client.explained(kafka.bootstrap_servers):
-            source = client.source(kafka, listener)
-            try:
-                topics = [kafka.events_topic, kafka.alerts_topic, kafka.dead_letter_topic]
-                while absent := source.missing_topics(topics):
-                    commands = "; ".join(how_to_create(topic, kafka) for topic in absent)
-                    wait(f"missing topics: {', '.join(absent)}: create them: {commands}")
-                return source, client.sink(kafka, guarantee)
-            except BaseException:
-                source.close(timeout_s=1)
-                raise
-
     while True:
-        while (reason := _unreachable(kafka, wait)) is not None:
-            wait(f"no broker can be reached: {reason}")
+        while (reason := _unreachable_reason(kafka, wait)) is not None:
+            wait(f"Kafka brokers unreachable: {reason}")
         try:
-            return connect()
+            _check_acls(kafka, guarantee)
+            with client.translated_errors(kafka.bootstrap_servers):
+                return _connect(client, kafka, guarantee, listener, wait)
         except UnavailableError as error:
             wait(
-                f"{kafka.bootstrap_servers} accepts connections but does not answer as Kafka ({error}): is it "
-                f"starting, or is DETECTOR_KAFKA__SECURITY_PROTOCOL={kafka.security_protocol} not what it speaks?"
+                f"{kafka.bootstrap_servers} accepts connections but does not respond to Kafka requests ({error}): "
+                "it may still be starting, or "
+                f"DETECTOR_KAFKA__SECURITY_PROTOCOL={kafka.security_protocol} may not match the listener"
             )
 
 
-def _unreachable(kafka: KafkaSettings, wait: Wait) -> str | None:
-    """See `readiness.unreachable`; each server may take ten seconds, and meanwhile somebody may ask for the stop."""
-    answer = in_background(lambda: unreachable(kafka))
+def _unreachable_reason(kafka: KafkaSettings, wait: Wait) -> str | None:
+    """Ask in the background: each server may take ten seconds, and a stop signal must not wait for them."""
+    answer = in_background(lambda: unreachable_reason(kafka))
     while True:
         try:
-            return answer.result(_PATIENCE_S)
+            return answer.result(_POLL_S)
         except TimeoutError:
-            wait(f"no broker can be reached: no answer yet from {kafka.bootstrap_servers}")
+            wait(f"Kafka brokers unreachable: no answer yet from {kafka.bootstrap_servers}")
 
 
-class _OpenedSource(Source, Protocol):
-    def missing_topics(self, topics: Sequence[str]) -> list[str]: ...
+def _check_acls(kafka: KafkaSettings, guarantee: Guarantee) -> None:
+    # Always with kafka-python's admin client: librdkafka's cannot tell which operations on a topic are authorized.
+    from detector.stream.kafka_python.errors import translated_errors  # noqa: PLC0415
+    from detector.stream.preflight.topics_and_acls import missing_acls  # noqa: PLC0415
+
+    with translated_errors(kafka.bootstrap_servers):
+        for problem in missing_acls(kafka, guarantee):
+            raise StreamError(problem)
 
 
-class Client(NamedTuple):
-    """A client library: what it makes, and its errors in our words."""
-
-    source: Callable[[KafkaSettings, Listener], _OpenedSource]
-    sink: Callable[[KafkaSettings, Guarantee], Sink | TransactionalSink]
-    explained: Callable[[str], AbstractContextManager[None]]
+def _connect(
+    client: Client, kafka: KafkaSettings, guarantee: Guarantee, listener: SourceListener, wait: Wait
+) -> tuple[Source, Sink | TransactionalSink]:
+    source = client.source(kafka, listener)
+    try:
+        topics = [kafka.events_topic, kafka.alerts_topic, kafka.dead_letter_topic]
+        while missing := source.missing_topics(topics):
+            commands = "; ".join(create_topic_command(topic, kafka) for topic in missing)
+            wait(f"topics do not exist: {', '.join(missing)}; create them with: {commands}")
+        sink = client.sink if guarantee == "at-least-once" else client.transactional_sink
+        return source, sink(kafka)
+    except BaseException:
+        source.close(timeout_s=1)
+        raise
 
 
 def client_of(kafka: KafkaSettings) -> Client:
-    """The client library of the settings.
+    """The client library of the settings; no other one is imported.
 
     Raises:
-        UsageError: it is not installed, or has no counterpart for a setting.
+        UsageError: it is not installed, is of an unsupported version, or does not support a setting.
     """
-    return _kafka_python() if kafka.client == "kafka-python" else _librdkafka(kafka)
-
-
-# Each imports its library only when it is the chosen one.
-
-
-def _kafka_python() -> Client:
-    from detector.stream.kafka_faults import explained  # noqa: PLC0415
-    from detector.stream.kafka_python import KafkaPythonSource  # noqa: PLC0415
-    from detector.stream.kafka_transactions import kafka_sink  # noqa: PLC0415
-
-    return Client(KafkaPythonSource, kafka_sink, explained)
-
-
-def _librdkafka(kafka: KafkaSettings) -> Client:
-    try:
-        import confluent_kafka  # noqa: F401, PLC0415 - first, so that no other missing module is taken for it
-    except ModuleNotFoundError as error:
-        raise missing_extra("librdkafka", "DETECTOR_KAFKA__CLIENT=librdkafka") from error
-    from detector.stream.librdkafka_faults import explained  # noqa: PLC0415
-    from detector.stream.librdkafka_options import consumer_options  # noqa: PLC0415
-    from detector.stream.librdkafka_sink import librdkafka_sink  # noqa: PLC0415
-    from detector.stream.librdkafka_source import LibrdkafkaSource  # noqa: PLC0415
-
-    consumer_options(kafka)  # before anything is asked of the brokers: settings that it cannot take
-    return Client(LibrdkafkaSource, librdkafka_sink, explained)
+    package = KAFKA_CLIENTS[kafka.client].package
+    client: Client = import_module(f"{package}.client").load_client(kafka)
+    return client

@@ -1,19 +1,20 @@
-"""The delivery guarantee: in which order outputs are acknowledged and positions committed."""
+"""The delivery guarantees: in which order outputs are acknowledged and offsets are committed."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 from detector.records import OutgoingRecord, Partition
+from detector.stream.delivery_wait import DeliveryAbandoned, DeliveryObserver, GiveUp, PausedWait
 from detector.stream.interfaces import (
-    Alive,
     Batch,
     CommitError,
-    Pending,
+    FailedRecord,
+    PendingDelivery,
     PendingTransaction,
-    Refusal,
+    SignOfLife,
     Sink,
     Source,
     StreamError,
@@ -21,144 +22,64 @@ from detector.stream.interfaces import (
     TransactionalSink,
 )
 
-_FIRST_WAIT_S = 1.0
-"""How long delivery may take before reading is paused."""
-_NEXT_WAIT_S = 0.2
-"""Between two signs of life while it waits."""
+__all__ = ["AtLeastOnce", "Delivery", "DeliveryAbandoned", "DeliveryObserver", "ExactlyOnce", "GiveUp", "delivery_for"]
+
 _RETRY_S = 0.5
-"""Before refused records are sent again, and before an aborted batch is read again."""
-_COMMIT_AGAIN_S = 10.0
-"""Before positions whose commit is not answered are committed again, when there is nothing new beside them."""
-GiveUp = Callable[[], bool]
-"""Asked while waiting; True abandons."""
-
-
-class DeliveryAbandoned(Exception):  # noqa: N818 - asked for, by a shutdown
-    """Delivery was given up before every record was acknowledged; nothing of the batch was committed."""
-
-
-class DeliveryObserver(Protocol):
-    """Hears what delivery goes through."""
-
-    def delivery_waits(self) -> None:
-        """Acknowledgements take long; reading is paused meanwhile."""
-        ...
-
-    def delivery_resumed(self) -> None:
-        """Everything was acknowledged after all; reading goes on."""
-        ...
-
-    def delivery_refused(self, refusals: Sequence[Refusal]) -> None:
-        """Records were refused; they are sent again."""
-        ...
-
-    def transaction_aborted(self, reason: str) -> None:
-        """A transaction did not happen; its batch is read again."""
-        ...
-
-    def committed(self, seconds: float) -> None:
-        """A commit succeeded, this long after it was started."""
-        ...
-
-    def commit_failed(self, error: CommitError) -> None:
-        """A commit did not succeed; the next one includes its positions."""
-        ...
+"""Pause before failed records are sent again, and before an aborted batch is read again."""
+_COMMIT_RETRY_S = 10.0
+"""Pause before an unanswered commit is started again when there are no new offsets."""
 
 
 class Delivery(Protocol):
-    """A guarantee. One batch at a time is on its way: it is settled before the next one is started."""
+    """A delivery guarantee. One batch at a time is in flight: `settle` comes before the next `start`."""
 
     def start(self, batch: Batch, outputs: Sequence[OutgoingRecord]) -> None:
-        """Start to write the outputs of a batch."""
+        """Start writing the outputs of a batch."""
         ...
 
     def settle(self, ahead: Batch, give_up: GiveUp) -> bool:
-        """Return once what was started is safe.
+        """Return once the outputs in flight are acknowledged.
 
         Args:
-            ahead: what was read meanwhile.
-            give_up: asked while this waits.
+            ahead: the batch that was read meanwhile.
+            give_up: asked while waiting.
 
         Returns:
-            False when nothing of it was written after all: it will be read again, and so will `ahead`.
+            False when the batch was aborted: it will be read again, and so will `ahead`.
 
         Raises:
-            DeliveryAbandoned: `give_up` said so.
-            StreamError: a record or a right is in the way that no retry changes.
+            DeliveryAbandoned: `give_up` returned True.
+            StreamError: no retry can help: a record is not accepted, or an ACL is missing.
         """
         ...
 
     def commit(self, *, idle: bool) -> None:
-        """Commit the positions behind what is safe, where that did not happen with it.
+        """Start committing the offsets of acknowledged batches, unless the transaction has committed them.
 
         Args:
-            idle: there was nothing to read.
+            idle: whether there was nothing to read.
         """
         ...
 
     def finish(self, timeout_s: float) -> None:
-        """Commit whatever is left, and wait for it."""
+        """Commit the offsets that are left, and wait for the answer."""
         ...
 
 
-class _Waiting:
-    """Waits with the source paused and the group kept, and gives up when asked to."""
-
-    def __init__(self, source: Source, observer: DeliveryObserver, alive: Alive, give_up: GiveUp) -> None:
-        self._source = source
-        self._observer = observer
-        self._alive = alive
-        self._give_up = give_up
-        self._paused = self._told = False
-
-    def until(self, done: Callable[[float], bool]) -> None:
-        """Call `done` with the time it may take until it is true; the first time it may take longer."""
-        timeout_s = _FIRST_WAIT_S
-        while not done(timeout_s):
-            self.stay_alive()
-            timeout_s = _NEXT_WAIT_S
-
-    def pause(self) -> None:
-        if not self._paused:
-            self._paused = True
-            self._source.pause()
-            if not self._told:
-                self._told = True
-                self._observer.delivery_waits()
-
-    def read_on(self) -> None:
-        """Read, though nothing is through yet."""
-        if self._paused:
-            self._paused = False
-            self._source.resume()
-
-    def end(self) -> None:
-        self.read_on()
-        if self._told:
-            self._told = False
-            self._observer.delivery_resumed()
-
-    def stay_alive(self) -> None:
-        self.pause()  # first: what a source that reads would give now would be lost
-        self._alive()
-        self._source.keep_alive()
-        if self._give_up():
-            raise DeliveryAbandoned
-
-
 class AtLeastOnce:
-    """Every output is acknowledged before any position of its batch is committed.
+    """Every output is acknowledged before any offset of its batch is committed.
 
-    In this order: send; wait for each acknowledgement, sending again what was refused; commit. A crash before the
-    commit means the same batch again, with the same alert ids; a commit that fails is made up for by the next.
+    The order: send the outputs; wait for each acknowledgement, and send failed records again; commit the offsets. After
+    a crash before the commit the same batch is processed again, with the same alert ids. The offsets of a failed commit
+    are part of the next one.
     """
 
-    def __init__(self, source: Source, sink: Sink, observer: DeliveryObserver, alive: Alive) -> None:
+    def __init__(self, source: Source, sink: Sink, observer: DeliveryObserver, alive: SignOfLife) -> None:
         self._source = source
         self._sink = sink
         self._observer = observer
         self._alive = alive
-        self._pending: Pending | None = None
+        self._pending: PendingDelivery | None = None
         self._next_offsets: Mapping[Partition, int] = {}
         self._uncommitted: dict[Partition, int] = {}
         self._attempted = float("-inf")
@@ -170,37 +91,37 @@ class AtLeastOnce:
 
     def settle(self, ahead: Batch, give_up: GiveUp) -> bool:  # noqa: ARG002
         """See `Delivery.settle`; always True."""
-        waiting = _Waiting(self._source, self._observer, self._alive, give_up)
+        wait = PausedWait(self._source, self._observer, self._alive, give_up)
         pending, self._pending = self._pending, None
         next_offsets, self._next_offsets = self._next_offsets, {}
         try:
             while pending is not None:
-                waiting.until(pending.wait)
-                pending = self._send_again(pending.refused(), waiting)
+                wait.until(pending.wait)
+                pending = self._send_again(pending.failed(), wait)
         finally:
-            waiting.end()
+            wait.end()
         if next_offsets:
             self._uncommitted |= next_offsets
             self._attempted = float("-inf")
         return True
 
-    def _send_again(self, refusals: Sequence[Refusal], waiting: _Waiting) -> Pending | None:
-        if not refusals:
+    def _send_again(self, failed: Sequence[FailedRecord], wait: PausedWait) -> PendingDelivery | None:
+        if not failed:
             return None
-        self._observer.delivery_refused(refusals)
-        _raise_final(refusals)
-        waiting.stay_alive()
+        self._observer.records_failed(failed)
+        _raise_fatal(failed)
+        wait.stay_alive()
         time.sleep(_RETRY_S)
-        return self._sink.send([refusal.record for refusal in refusals])
+        return self._sink.send([failure.record for failure in failed])
 
     def commit(self, *, idle: bool) -> None:  # noqa: ARG002
-        """See `Delivery.commit`; with the positions that earlier commits left over.
+        """See `Delivery.commit`; includes the offsets of earlier commits that failed.
 
-        It does not wait: the next batch is read meanwhile, and a commit that fails costs nothing but a later one.
-        With nothing new, one that was not answered is started again after a while only: silent brokers would hear of it
-        at every look, and answer all of them at once.
+        It does not wait: the next batch is read meanwhile, and a failed commit only delays the offsets. Without new
+        offsets an unanswered commit is started again only after a pause: otherwise brokers that stopped responding
+        would receive one commit for each poll, and answer all of them at once.
         """
-        if self._uncommitted and time.monotonic() - self._attempted > _COMMIT_AGAIN_S:
+        if self._uncommitted and time.monotonic() - self._attempted > _COMMIT_RETRY_S:
             self._attempted = time.monotonic()
             attempt, started = dict(self._uncommitted), time.perf_counter()
             self._source.commit(attempt, lambda error: self._commit_done(attempt, started, error))
@@ -236,20 +157,20 @@ class _Transaction:
 
 
 class ExactlyOnce:
-    """Outputs and positions in one transaction: all of a batch, or nothing of it.
+    """Outputs and offsets in one transaction: all of a batch, or nothing of it.
 
-    Whatever goes wrong, the transaction is aborted (or its end is unknown), the source goes back to the positions that
-    the brokers have, and reading goes on from there. Only readers with `read_committed` see nothing twice.
+    After any failure the transaction is aborted (or its outcome is unknown), the source seeks to the committed offsets,
+    and reading resumes from there. Only readers with `read_committed` see no duplicates.
     """
 
-    def __init__(self, source: Source, sink: TransactionalSink, observer: DeliveryObserver, alive: Alive) -> None:
+    def __init__(self, source: Source, sink: TransactionalSink, observer: DeliveryObserver, alive: SignOfLife) -> None:
         self._source = source
         self._sink = sink
         self._observer = observer
         self._alive = alive
         self._started: _Transaction | None = None
-        self._waiting: _Waiting | None = None
-        """For a transaction to go through, since one was aborted."""
+        self._wait: PausedWait | None = None
+        """Kept from an aborted transaction until one is committed."""
 
     def start(self, batch: Batch, outputs: Sequence[OutgoingRecord]) -> None:
         """See `Delivery.start`."""
@@ -260,63 +181,63 @@ class ExactlyOnce:
         """See `Delivery.settle`."""
         if self._started is None:
             return True
-        waiting = self._waiting or _Waiting(self._source, self._observer, self._alive, give_up)
+        wait = self._wait or PausedWait(self._source, self._observer, self._alive, give_up)
         transaction, self._started = self._started, None
         try:
-            if not self._is_through(transaction, ahead, waiting):
-                self._waiting = waiting
+            if not self._is_committed(transaction, ahead, wait):
+                self._wait = wait
                 return False
         except BaseException:
-            waiting.end()
+            wait.end()
             raise
-        self._end(waiting)
+        self._end(wait)
         self._observer.committed(time.perf_counter() - transaction.started)
         return True
 
-    def _is_through(self, transaction: _Transaction, ahead: Batch, waiting: _Waiting) -> bool:
+    def _is_committed(self, transaction: _Transaction, ahead: Batch, wait: PausedWait) -> bool:
         try:
-            waiting.until(transaction.pending.wait)
+            wait.until(transaction.pending.wait)
         except TransactionAborted as error:
-            if error.refused:
-                self._observer.delivery_refused(error.refused)
+            if error.failed:
+                self._observer.records_failed(error.failed)
             self._observer.transaction_aborted(str(error))
-            waiting.stay_alive()
+            wait.stay_alive()
             time.sleep(_RETRY_S)
-            # In this order: without a committed position, a partition goes back to the first record of the first batch.
+            # In this order: a partition without a committed offset is rewound to the first record of the earlier batch.
             for batch in (ahead, transaction.batch):
-                waiting.until(partial(self._source.rewind, batch))
-            waiting.read_on()
+                wait.until(partial(self._source.rewind, batch))
+            wait.resume()
             return False
         return True
 
-    def _end(self, waiting: _Waiting) -> None:
-        self._waiting = None
-        waiting.end()
+    def _end(self, wait: PausedWait) -> None:
+        self._wait = None
+        wait.end()
 
     def commit(self, *, idle: bool) -> None:
-        """See `Delivery.commit`; it happened with the outputs."""
-        # What was aborted may be another's by now: with nothing left to read there is nothing to wait for.
-        if idle and self._waiting is not None and not any(self._source.lag().values()):
-            self._end(self._waiting)
+        """See `Delivery.commit`; the transaction committed the offsets."""
+        # Another member may own the aborted partitions by now: with nothing left to read there is nothing to wait for.
+        if idle and self._wait is not None and not any(self._source.lag().values()):
+            self._end(self._wait)
 
     def finish(self, timeout_s: float) -> None:
-        """See `Delivery.finish`; nothing is ever left."""
+        """See `Delivery.finish`; the transactions left nothing."""
 
 
-def delivery_over(
-    source: Source, sink: Sink | TransactionalSink, observer: DeliveryObserver, alive: Alive
+def delivery_for(
+    source: Source, sink: Sink | TransactionalSink, observer: DeliveryObserver, alive: SignOfLife
 ) -> AtLeastOnce | ExactlyOnce:
-    """The guarantee that a sink can give."""
+    """The guarantee that belongs to a kind of sink."""
     if isinstance(sink, TransactionalSink):
         return ExactlyOnce(source, sink, observer, alive)
     return AtLeastOnce(source, sink, observer, alive)
 
 
-def _raise_final(refusals: Sequence[Refusal]) -> None:
-    for record, error, final in ((r.record, r.error, r.final) for r in refusals):
-        if final:
-            size = len(record.value or b"")
+def _raise_fatal(failed: Sequence[FailedRecord]) -> None:
+    for failure in failed:
+        if failure.is_fatal:
+            topic, size = failure.record.topic, len(failure.record.value or b"")
             raise StreamError(
-                f"topic {record.topic} refuses a record of {size} bytes: {error}: its batch is not committed; "
-                "permit it (max.message.bytes of the topic, rights of this client), then start again"
+                f"topic {topic} rejects a record of {size} bytes: {failure.error}; its batch is not committed. Raise "
+                "max.message.bytes of the topic or grant the missing ACL, then restart"
             )

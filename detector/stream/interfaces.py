@@ -1,60 +1,61 @@
-"""What a stream has to do, whatever carries it; `tests/contract` holds every implementation to this."""
+"""What a stream has to do, whichever client library carries it; `tests/contract` holds every implementation to it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from detector.errors import DetectorError
 from detector.records import OutgoingRecord, Partition, Record
+from detector.settings import KafkaSettings
 
 RebalanceKind = Literal["assigned", "revoked", "lost"]
 
 
 class StreamError(DetectorError):
-    """The stream cannot go on: refused credentials or rights, a fenced instance, a position that is gone."""
+    """Fatal: credentials rejected, an ACL missing, the instance fenced, an offset out of range."""
 
 
 class UnavailableError(DetectorError):
-    """The brokers do not answer as they should; that may pass."""
+    """The brokers are unavailable; waiting may help."""
 
 
 class CommitError(DetectorError):
-    """A commit did not succeed. Nothing is lost by it: the same records may be read again."""
+    """An offset commit failed. No record is lost by it, but records may be read again."""
 
-
-QUIET_S = 4.0
-"""Longer than the time between two heartbeats."""
 
 CommitDone = Callable[[CommitError | None], None]
+"""Called with None after a successful commit, otherwise with the error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records that were read together, and the positions to commit once all of them are done with."""
+    """Records that were read together, and the offsets to commit once all of them are processed."""
 
     records: Sequence[Record]
     next_offsets: Mapping[Partition, int]
-    membership: Any = None
-    """Who this member was in its group when it read: what a transaction shows, so that the brokers can fence it."""
+    group_metadata: Any = None
+    """The group membership with which the records were read, in the client library's form. A transaction sends it, so
+    that the brokers can fence a member that was evicted."""
 
     def values(self) -> list[bytes | None]:
-        """The value of each record: all that most records are ever asked for, so a client may have a shorter way."""
+        """The value of each record. A client may override this with something faster than making each record."""
         return [record.value for record in self.records]
 
     def first_offsets(self) -> dict[Partition, int]:
-        """For each partition, the offset of its first record."""
+        """The offset of the first record of each partition."""
         return {Partition(record.topic, record.partition): record.offset for record in reversed(self.records)}
 
 
-class Listener(Protocol):
-    """Hears what a source does on its own account; called while the source is being polled."""
+class SourceListener(Protocol):
+    """Is told about rebalances and offset resets, while the source is polled."""
 
     def rebalanced(self, kind: RebalanceKind, partitions: Sequence[Partition]) -> None:
-        """Partitions came (`assigned`) or went (`revoked` in good order, `lost` without a last commit)."""
+        """Partitions were assigned, revoked (offsets can still be committed) or lost (they cannot)."""
         ...
 
-    def offsets_reset(self, partition: Partition, gone: int, resumed_at: str) -> None:
-        """The position `gone` of a partition does not exist any more; reading goes on at its start or end."""
+    def offset_reset(self, partition: Partition, missing_offset: int, resumed_at: str) -> None:
+        """The committed offset does not exist any more; reading resumes at the `earliest` or `latest` offset."""
         ...
 
 
@@ -65,77 +66,77 @@ class Source(Protocol):
         """Read the next batch.
 
         Args:
-            max_records: the batch closes with this many, or
-            max_wait_s: this long after its first record, whichever comes first; less, when that one was there already
-                (`detector.stream.window`).
-            idle_s: how long to wait for the first record; then the batch is empty.
+            max_records: the batch closes at this number of records, or
+            max_wait_s: this long after its first record, whichever comes first; earlier when the first record was
+                available at once (`detector.stream.window`).
+            idle_s: how long to wait for the first record before an empty batch is returned.
 
         Returns:
-            Records in order within each partition; none of a partition that was taken away meanwhile.
+            Records in order within each partition; none of a partition that was revoked or lost meanwhile.
 
         Raises:
-            StreamError: reading cannot go on.
+            StreamError: reading cannot continue.
         """
         ...
 
     def commit(self, next_offsets: Mapping[Partition, int], on_done: CommitDone) -> None:
-        """Start to commit positions, and go on; commits take effect in the order in which they were started.
+        """Start an offset commit without waiting for it; commits take effect in the order in which they were started.
 
-        Positions of partitions that this member does not own any more are left out.
+        Offsets of partitions that are not assigned to this member any more are left out.
 
         Args:
             next_offsets: for each partition, the offset to read next.
-            on_done: called, during this or a later call of the source, with None or with what went wrong.
+            on_done: called during this or a later call of the source.
         """
         ...
 
     def commit_now(self, next_offsets: Mapping[Partition, int], timeout_s: float) -> None:
-        """Commit positions and wait until it is done.
+        """Commit offsets and wait for the answer.
 
         Raises:
-            CommitError: it did not succeed within the time.
+            CommitError: it failed, or was not answered within the timeout.
         """
         ...
 
     def rewind(self, batch: Batch, timeout_s: float) -> bool:
-        """Go back to the committed positions of a batch's partitions, so that what is not committed is read again.
+        """Seek to the committed offsets of a batch's partitions, so that everything uncommitted is read again.
 
-        A partition without a committed position goes back to its first record in the batch; one that this member
-        does not own any more is left alone.
+        A partition without a committed offset is rewound to its first record in the batch; a partition that is not
+        assigned to this member any more is left alone.
 
         Returns:
-            False when the positions were not to be had within the time; then it is to be called again.
+            False when the committed offsets were not returned within the timeout; then call it again.
 
         Raises:
-            StreamError: the brokers refuse to tell.
+            StreamError: the brokers rejected the request.
         """
         ...
 
     def pause(self) -> None:
-        """Stop reading from every assigned partition, now and after a rebalance, until `resume`."""
+        """Stop reading from every assigned partition, also after a rebalance, until `resume`."""
         ...
 
     def resume(self) -> None:
-        """Read again."""
+        """Read again after `pause`."""
         ...
 
     def keep_alive(self) -> None:
-        """Stay a member of the group while paused; takes part in rebalances, returns no records."""
+        """Stay a member of the group while paused: take part in rebalances, return no records."""
         ...
 
     def partitions(self) -> frozenset[Partition]:
-        """The partitions assigned at the moment."""
+        """The partitions that are assigned now."""
         ...
 
     def lag(self) -> dict[Partition, int]:
-        """Records between the position and the end, for each assigned partition whose end is known."""
+        """Records between the current offset and the end, for each assigned partition whose end is known."""
         ...
 
-    def silent_s(self) -> float:
-        """How long the brokers have answered nothing, in seconds.
+    def since_response_s(self) -> float:
+        """Seconds since a broker last answered.
 
-        A source that has heard nothing for `QUIET_S` asks them something, so that silence is no lack of questions: it
-        may be paused, without partitions, or waiting for others to join.
+        A source without an answer for `PROBE_AFTER_S` sends the brokers a request, because it may be paused, without
+        partitions, or waiting for a rebalance, and therefore have sent none.
         """
         ...
 
@@ -145,76 +146,100 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """A record that was not acknowledged, and why; `final` when trying again cannot help."""
+class FailedRecord:
+    """A record that was not acknowledged, and why; `is_fatal` when sending it again cannot help."""
 
     record: OutgoingRecord
     error: str
-    final: bool
+    is_fatal: bool
 
 
-class Pending(Protocol):
-    """Records on their way."""
+class PendingDelivery(Protocol):
+    """Records in flight."""
 
     def wait(self, timeout_s: float) -> bool:
-        """True once each record is acknowledged or refused; False when the time is up first."""
+        """True once each record is acknowledged or failed; False at the timeout."""
         ...
 
-    def refused(self) -> list[Refusal]:
-        """Those that were refused; to be asked after `wait` returned True."""
+    def failed(self) -> list[FailedRecord]:
+        """The records that failed; call it after `wait` returned True."""
         ...
 
 
 class Sink(Protocol):
-    """Writes records and knows when they are safe. Not thread-safe."""
+    """Writes records and knows when they are acknowledged. Not thread-safe."""
 
-    def send(self, records: Sequence[OutgoingRecord]) -> Pending:
-        """Hand records over for writing; never raises for what is wrong with one of them."""
+    def send(self, records: Sequence[OutgoingRecord]) -> PendingDelivery:
+        """Send records; does not raise for a single record's failure."""
         ...
 
     def close(self, timeout_s: float) -> None:
-        """Let go of the connection; records still on their way may be lost."""
+        """Close the connections; records in flight may be lost."""
         ...
 
 
 class TransactionAborted(Exception):  # noqa: N818 - an outcome: everything is as if the batch had not been read
-    """A transaction did not happen, or nobody knows whether it did: the committed positions tell.
+    """A transaction was aborted, or its outcome is unknown; the committed offsets tell.
 
     Args:
         reason: why.
-        refused: the records that were not acknowledged.
+        failed: the records that were not acknowledged.
     """
 
-    def __init__(self, reason: str, refused: Sequence[Refusal] = ()) -> None:
+    def __init__(self, reason: str, failed: Sequence[FailedRecord] = ()) -> None:
         super().__init__(reason)
-        self.refused = list(refused)
+        self.failed = list(failed)
 
 
 class PendingTransaction(Protocol):
-    """A transaction on its way."""
+    """A transaction in flight."""
 
     def wait(self, timeout_s: float) -> bool:
-        """True once it is committed; False when the time is up first.
+        """True once it is committed; False at the timeout.
 
         Raises:
-            TransactionAborted: it was not committed, or may not have been; the brokers' positions tell.
-            StreamError: it never will be: a record or a right is in the way.
+            TransactionAborted: it was not committed, or its outcome is unknown.
+            StreamError: no retry can help: a record is not accepted, or an ACL is missing.
         """
         ...
 
 
 @runtime_checkable
 class TransactionalSink(Protocol):
-    """Writes records and commits positions in one transaction. Not thread-safe."""
+    """Writes records and commits offsets in one transaction. Not thread-safe."""
 
     def transact(self, batch: Batch, records: Sequence[OutgoingRecord]) -> PendingTransaction:
-        """Start to write the outputs of a batch and to commit its positions: all of it or nothing."""
+        """Start a transaction that writes the outputs of a batch and commits its offsets: both or neither."""
         ...
 
     def close(self, timeout_s: float) -> None:
-        """Let go of the connection; a transaction on its way may be aborted."""
+        """Close the connections; a transaction in flight may be aborted."""
         ...
 
 
-Alive = Callable[[], None]
-"""Called while waiting, to show that the loop is not stuck."""
+class ConnectedSource(Source, Protocol):
+    """A source as a client makes it; `missing_topics` is asked once, before the service reads."""
+
+    def missing_topics(self, topics: Sequence[str]) -> list[str]:
+        """Those of the topics that do not exist."""
+        ...
+
+
+def _no_tuning() -> None:
+    """For clients that need no tuning."""
+
+
+class Client(NamedTuple):
+    """A client library: what it makes, its errors as this package's, and what it needs of the process."""
+
+    source: Callable[[KafkaSettings, SourceListener], ConnectedSource]
+    sink: Callable[[KafkaSettings], Sink]
+    transactional_sink: Callable[[KafkaSettings], TransactionalSink]
+    translated_errors: Callable[[str], AbstractContextManager[None]]
+    """Takes the broker addresses; within the block, the library's errors become `UnavailableError` or `StreamError`."""
+    tune_process: Callable[[], None] = _no_tuning
+    """Called once, before the first thread starts."""
+
+
+SignOfLife = Callable[[], None]
+"""Called while waiting, to show that the main loop is not stuck."""

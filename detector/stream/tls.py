@@ -1,4 +1,4 @@
-"""TLS as the settings want it, and what a broker or OpenSSL has against it in words for a person."""
+"""TLS from the settings, and TLS errors in words for a person."""
 
 import ssl
 
@@ -7,25 +7,25 @@ from detector.settings import KafkaSettings
 
 _ADVICE = {
     "expired": "renew the broker's certificate",
-    "not yet valid": "look at this host's clock, and at the broker's certificate",
-    "mismatch": "use the host name that the certificate is made for in DETECTOR_KAFKA__BOOTSTRAP_SERVERS and in the "
-    "broker's advertised.listeners, or a certificate for this one",
+    "not yet valid": "check this host's clock and the broker's certificate",
+    "mismatch": "use the host name in the certificate for DETECTOR_KAFKA__BOOTSTRAP_SERVERS and for the broker's "
+    "advertised.listeners, or issue a certificate for this host name",
     "revoked": "give the broker a new certificate",
-    "CRL": "look at DETECTOR_KAFKA__SSL_CRLFILE",
+    "CRL": "check DETECTOR_KAFKA__SSL_CRLFILE",
 }
-_TRUST = "point DETECTOR_KAFKA__SSL_CAFILE at the authority that signed the broker's certificate"
+_TRUST = "set DETECTOR_KAFKA__SSL_CAFILE to the authority that signed the broker's certificate"
 
 
 def uses_tls(kafka: KafkaSettings) -> bool:
-    """Whether the settings want TLS."""
+    """Whether the security protocol uses TLS."""
     return kafka.security_protocol.endswith("SSL")
 
 
 def tls_context(kafka: KafkaSettings) -> ssl.SSLContext:
-    """What kafka-python builds from the same settings, and the ciphers, which it has no option for.
+    """The context that kafka-python builds from the same settings, and the ciphers, for which it has no option.
 
     Raises:
-        UsageError: a certificate, a key or its password is of no use.
+        UsageError: a certificate, a key or its password cannot be used.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -53,24 +53,24 @@ def tls_context(kafka: KafkaSettings) -> ssl.SSLContext:
 
 
 def key_password(kafka: KafkaSettings) -> str:
-    """The password of the private key; an empty one where there is none, so that OpenSSL never asks a terminal."""
+    """The password of the private key; empty when there is none, so that OpenSSL never prompts on a terminal."""
     return kafka.ssl_password.get_secret_value() if kafka.ssl_password else ""
 
 
-def why_distrusted(error: ssl.SSLCertVerificationError) -> str:
-    """What is wrong with a broker's certificate, and what to do."""
+def describe_untrusted(error: ssl.SSLCertVerificationError) -> str:
+    """Why a broker's certificate is not trusted, and what to do."""
     advice = next((advice for word, advice in _ADVICE.items() if word in error.verify_message), _TRUST)
     return f"its certificate is not trusted: {error.verify_message.rstrip('.')}: {advice}"
 
 
-def why_refused(error: ssl.SSLError, kafka: KafkaSettings) -> str:
-    """What a broker that ended the handshake with an alert has against this client, and what to do."""
+def describe_tls_alert(error: ssl.SSLError, kafka: KafkaSettings) -> str:
+    """Why a broker ended the TLS handshake with an alert, and what to do."""
     told = (error.reason or str(error)).lower().replace("_", " ")
     if kafka.ssl_certfile is None and ("certificate" in told or "handshake failure" in told):
-        return f"it wants a client's certificate ({told}): set DETECTOR_KAFKA__SSL_CERTFILE and its SSL_KEYFILE"
+        return f"it requires a client certificate ({told}): set DETECTOR_KAFKA__SSL_CERTFILE and its SSL_KEYFILE"
     if "certificate" in told or "unknown ca" in told:
-        return f"it refuses the certificate in DETECTOR_KAFKA__SSL_CERTFILE={kafka.ssl_certfile} ({told}): renew it"
-    return f"no TLS could be agreed on ({told}): look at its ssl.enabled.protocols and ciphers"
+        return f"it rejects the client certificate DETECTOR_KAFKA__SSL_CERTFILE={kafka.ssl_certfile} ({told}): renew it"
+    return f"TLS handshake failed ({told}): check the broker's ssl.enabled.protocols and ciphers"
 
 
 def _text(error: Exception) -> str:

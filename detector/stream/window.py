@@ -1,29 +1,30 @@
 """How long a batch stays open for more records."""
 
 _AT_ONCE_S = 0.003
-"""A look that finds something takes its client a millisecond or so."""
-_LEAST = 0.25
-"""Of the wait: in a backlog more comes within that, and a full batch costs least."""
+"""A poll that finds records takes its client about a millisecond."""
+_MIN_SHARE = 0.25
+"""Smallest share of the wait: in a backlog more records arrive within it, and full batches cost least per record."""
 
 
-class Window:
-    """When to close a batch that is not full: so long after its first record, if that had to be waited for.
+class BatchWindow:
+    """Decides when to close a batch that is not full.
 
-    One that was there when it was asked for may have come at any time since the batch before was closed, so its time
-    runs from there: what gathers while a batch is worked on does not wait for all of the time once more.
+    When the poll waited for the first record, the batch closes a fixed time after it. A first record that was available
+    at once may have arrived at any time since the previous batch closed, so its time counts from there: records that
+    arrive while a batch is processed do not wait for the full time again.
 
-    All times are seconds of one clock.
+    All times are seconds on one clock.
     """
 
     def __init__(self) -> None:
-        self._closed = float("-inf")
+        self._closed_at = float("-inf")
 
-    def end(self, asked: float, came: float, max_wait_s: float) -> float:
-        """When the batch closes whose first record was asked for, and came, at these times."""
-        if came - asked > _AT_ONCE_S:
-            return came + max_wait_s
-        return max(self._closed + max_wait_s, came + _LEAST * max_wait_s)
+    def close_time(self, asked_at: float, first_at: float, max_wait_s: float) -> float:
+        """When to close the batch whose first record was asked for, and returned, at these times."""
+        if first_at - asked_at > _AT_ONCE_S:
+            return first_at + max_wait_s
+        return max(self._closed_at + max_wait_s, first_at + _MIN_SHARE * max_wait_s)
 
-    def close(self, at: float) -> None:
-        """Note that it is closed."""
-        self._closed = at
+    def close(self, now: float) -> None:
+        """Note that the batch was closed."""
+        self._closed_at = now

@@ -1,1 +1,1 @@
-"""From BETH rows to a model folder."""
+"""Trains a model on labelled BETH rows and writes it as a model folder."""

@@ -1,4 +1,4 @@
-"""Labelled BETH rows as arrays: three splits from a folder, or one CSV split into three."""
+"""Labelled BETH rows as arrays: three splits from a folder, or one CSV file that is split into three."""
 
 import hashlib
 from array import array
@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 
 from detector.errors import UsageError
 from detector.events.csv_rows import read_rows
-from detector.records import FEATURES
+from detector.features.beth import BETH
 from detector.training.published import identify
 
 SPLITS = ("train", "validation", "test")
@@ -20,28 +20,29 @@ _FOLDER_LAYOUTS = (
     ("labelled_train.csv", "labelled_validation.csv", "labelled_test.csv"),
     ("labelled_training_data.csv", "labelled_validation_data.csv", "labelled_testing_data.csv"),
 )
-_HELD_OUT = 0.2
-"""Share of a single file that goes to validation, and again to test."""
+_HELD_OUT_SHARE = 0.2
+"""Share of a single file's rows in the validation split, and again in the test split."""
+_SHOWN_FILES = 10
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file that was read, so that a model can say what it was made of."""
+    """An input file, as the manifest records it."""
 
     name: str
     sha256: str
     published_as: str | None
-    """The name of the published file that this is, byte for byte; None when it is none of them."""
+    """The name of the published BETH file with the same bytes; None for any other file."""
     rows: int
     positives: int
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows for one purpose."""
+    """The rows of one split."""
 
     features: npt.NDArray[np.float64]
-    """`[n, 7]`, columns in the order of `FEATURES`."""
+    """`[n, 7]`, columns in the order of the feature set."""
     labels: npt.NDArray[np.float32]
     """`[n]`: 1 suspicious, 0 benign."""
 
@@ -50,15 +51,15 @@ class Split:
 
     @property
     def sha256(self) -> str:
-        """Of the rows and their labels: two models that name the same one were judged on the same rows."""
+        """Digest of the rows and labels; models with the same digest were evaluated on the same rows."""
         digest = hashlib.sha256(np.ascontiguousarray(self.features).tobytes())
         digest.update(self.labels.tobytes())
         return digest.hexdigest()
 
 
 @dataclass(frozen=True)
-class Data:
-    """What a model is trained on, tuned on and judged on."""
+class Dataset:
+    """The rows to train on, to tune on and to test on, and the files they were read from."""
 
     train: Split
     validation: Split
@@ -66,29 +67,33 @@ class Data:
     files: Sequence[DataFile]
 
     def splits(self) -> dict[str, Split]:
-        """By name."""
+        """The three splits by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
-def load_data(path: Path, seed: int) -> Data:
-    """Read a folder with the three labelled splits, or one CSV that is split 60/20/20, stratified by label.
+def load_data(path: Path, seed: int) -> Dataset:
+    """Read a folder with the three labelled splits, or one CSV file and split it 60/20/20, stratified by label.
 
     Raises:
-        UsageError: there is no such data, or it cannot be trained on; with file, line and value.
+        UsageError: the data is missing, invalid or unsuitable for training; the text names file, line and value.
     """
     if path.is_dir():
-        names = _layout(path)
-        loaded = [_load(path / name) for name in names]
+        paths = [path / name for name in _layout(path)]
+        loaded = [_load(split_path) for split_path in paths]
+        for split_path, (split, _) in zip(paths, loaded, strict=True):
+            _check(str(split_path), split)
         splits, files = [split for split, _ in loaded], [file for _, file in loaded]
     elif path.exists():
         whole, file = _load(path)
-        _check(path.name, whole)
+        _check(str(path), whole)
         splits, files = _split(path, whole, seed), [file]
+        for name, split in zip(SPLITS, splits, strict=True):
+            _check(f"{path}: {name} split", split)
     else:
-        raise UsageError(f"{path}: no such file or folder")
-    for name, split in zip(SPLITS, splits, strict=True):
-        _check(name, split)
-    return Data(splits[0], splits[1], splits[2], files)
+        raise UsageError(
+            f"{path}: no such file or folder; give a folder with the three labelled BETH splits, or one CSV file"
+        )
+    return Dataset(splits[0], splits[1], splits[2], files)
 
 
 def _layout(folder: Path) -> Sequence[str]:
@@ -96,19 +101,21 @@ def _layout(folder: Path) -> Sequence[str]:
         if (folder / names[0]).exists():
             missing = [name for name in names if not (folder / name).exists()]
             if missing:
-                raise UsageError(f"{folder}: {', '.join(missing)} missing beside {names[0]}")
+                raise UsageError(
+                    f"{folder}: {', '.join(missing)} missing; training needs the three splits {', '.join(names)}"
+                )
             return names
-    found = ", ".join(sorted(file.name for file in folder.iterdir())[:10]) or "nothing"
-    wanted = " or ".join(", ".join(names) for names in _FOLDER_LAYOUTS)
-    raise UsageError(f"{folder}: no BETH splits there: want {wanted}; found {found}")
+    found = ", ".join(sorted(file.name for file in folder.iterdir())[:_SHOWN_FILES]) or "no files"
+    expected = "; or ".join(", ".join(names) for names in _FOLDER_LAYOUTS)
+    raise UsageError(f"{folder}: no BETH splits in this folder; expected {expected}; found {found}")
 
 
 def _load(path: Path) -> tuple[Split, DataFile]:
     cells, labels = array("q"), array("b")
-    for row in read_rows(path, require_label=True):
-        cells.extend([row.event[name] for name in FEATURES])
+    for row in read_rows(path, BETH.fields, require_label=True):
+        cells.extend([row.event[field] for field in BETH.fields])
         labels.append(row.label or 0)
-    features = np.frombuffer(cells, dtype=np.int64).reshape(-1, len(FEATURES)).astype(np.float64)
+    features = np.frombuffer(cells, dtype=np.int64).reshape(-1, len(BETH.names)).astype(np.float64)
     split = Split(features, np.frombuffer(labels, dtype=np.int8).astype(np.float32))
     sha256, published_as = identify(path)
     return split, DataFile(path.name, sha256, published_as, len(split), int(split.labels.sum()))
@@ -117,18 +124,25 @@ def _load(path: Path) -> tuple[Split, DataFile]:
 def _split(path: Path, whole: Split, seed: int) -> list[Split]:
     indices = np.arange(len(whole))
     try:
-        rest, test = train_test_split(indices, test_size=_HELD_OUT, random_state=seed, stratify=whole.labels)
-        share = _HELD_OUT / (1 - _HELD_OUT)
-        train, validation = train_test_split(rest, test_size=share, random_state=seed, stratify=whole.labels[rest])
+        rest, test = train_test_split(indices, test_size=_HELD_OUT_SHARE, random_state=seed, stratify=whole.labels)
+        share_of_rest = _HELD_OUT_SHARE / (1 - _HELD_OUT_SHARE)
+        train, validation = train_test_split(
+            rest, test_size=share_of_rest, random_state=seed, stratify=whole.labels[rest]
+        )
     except ValueError as error:
-        raise UsageError(f"{path}: too few rows to split into three: {error}") from None
+        raise UsageError(
+            f"{path}: {len(whole)} rows, {int(whole.labels.sum())} of them suspicious, are too few to split into "
+            f"training, validation and test rows: {error}"
+        ) from None
     return [Split(whole.features[part], whole.labels[part]) for part in map(np.sort, (train, validation, test))]
 
 
 def _check(name: str, split: Split) -> None:
     if not len(split):
-        raise UsageError(f"{name}: no rows")
+        raise UsageError(f"{name}: no rows; training needs benign and suspicious rows in every split")
     positives = int(split.labels.sum())
     if positives in (0, len(split)):
         only = "suspicious" if positives else "benign"
-        raise UsageError(f"{name}: every one of its {len(split)} rows is {only}: both labels are needed")
+        raise UsageError(
+            f"{name}: all {len(split)} rows are {only}; training needs benign and suspicious rows in every split"
+        )

@@ -1,4 +1,4 @@
-"""How good scores are, by scikit-learn's definitions."""
+"""How well scores agree with labels, by scikit-learn's definitions."""
 
 from collections.abc import Iterable, Mapping
 
@@ -15,28 +15,28 @@ def evaluate(scores: npt.NDArray[np.float64], labels: npt.NDArray[np.generic], t
     Args:
         scores: `[n]`, in [0, 1].
         labels: `[n]`, 1 suspicious, 0 benign.
-        threshold: the score from which an event is suspicious.
+        threshold: an event is suspicious if its score is at or above it.
 
     Returns:
-        Every one of `MEASURES` in [0, 1]; the ranking ones are NaN when only one label is there.
+        Each of `MEASURES`, in [0, 1]; AUROC and average precision are NaN when `labels` has only one of the two labels.
     """
-    verdicts = scores >= threshold
+    predicted = scores >= threshold
     precision, recall, f1, _ = metrics.precision_recall_fscore_support(
-        labels, verdicts, average="binary", zero_division=0.0
+        labels, predicted, average="binary", zero_division=0.0
     )
-    both = len(np.unique(labels)) == 2  # noqa: PLR2004 - the two labels
+    both_labels = len(np.unique(labels)) == 2  # noqa: PLR2004 - the two labels
     return {
-        "accuracy": float(metrics.accuracy_score(labels, verdicts)),
+        "accuracy": float(metrics.accuracy_score(labels, predicted)),
         "precision": float(precision),
         "recall": float(recall),
         "f1": float(f1),
-        "auroc": float(metrics.roc_auc_score(labels, scores)) if both else float("nan"),
-        "average_precision": float(metrics.average_precision_score(labels, scores)) if both else float("nan"),
+        "auroc": float(metrics.roc_auc_score(labels, scores)) if both_labels else float("nan"),
+        "average_precision": float(metrics.average_precision_score(labels, scores)) if both_labels else float("nan"),
     }
 
 
 def measures_table(rows: Mapping[str, Mapping[str, float]]) -> Iterable[str]:
-    """Lines of a table, a row for each name."""
+    """The lines of a text table with a row for each name."""
     width = max(map(len, rows))
     yield " " * width + "".join(f"  {measure.replace('_', ' '):>17}" for measure in MEASURES)
     for name, measured in rows.items():

@@ -1,4 +1,4 @@
-"""Whether a new model may become the current one."""
+"""Decides whether a new model may become the current model."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,40 +11,40 @@ from detector.model.manifest import Manifest
 
 @dataclass(frozen=True)
 class Targets:
-    """What is asked of a model, on the validation split; None asks nothing."""
+    """The lowest acceptable measures on the validation split; None accepts anything."""
 
     accuracy: float | None = None
     average_precision: float | None = None
 
 
-def missed(manifest: Manifest, targets: Targets) -> Iterator[str]:
-    """The targets that a model misses, in words."""
+def missed_targets(manifest: Manifest, targets: Targets) -> Iterator[str]:
+    """A sentence for each target that the model misses."""
     measured = manifest.metrics["validation"]
     for name, target in {"accuracy": targets.accuracy, "average_precision": targets.average_precision}.items():
         if target is not None and measured[name] < target:
             yield (
-                f"missed the target: validation {name.replace('_', ' ')} {measured[name]:.4f} is below "
+                f"Target missed: validation {name.replace('_', ' ')} is {measured[name]:.4f}, the target is "
                 f"{target:g} (threshold {manifest.threshold:.4g})"
             )
 
 
 def worse_than_current(manifest: Manifest, models: Path) -> Iterator[str]:
-    """Why a model is not as good as the current one; nothing when it is, or when they cannot be compared.
+    """A sentence that says why a model is worse than the current model; nothing if it is not, or cannot be compared.
 
-    Compared is average precision on the validation rows, and only when both were judged on the very same rows: a model
-    that was trained on rows which the other is judged on would always look better.
+    Compares average precision on the validation split, and only if both models were evaluated on the same rows: a model
+    that was trained on the other model's validation rows would always look better.
     """
     try:
         current = load_model(models / CURRENT).manifest
     except ModelError:
-        return  # none, or none that would be loaded: anything is better
+        return  # there is no current model, or it does not load: any new model is better
     if _validation_rows(current) != _validation_rows(manifest):
         return
-    here, there = (_average_precision(m.metrics) for m in (manifest, current))
-    if here < there:
+    new, old = (_average_precision(m.metrics) for m in (manifest, current))
+    if new < old:
         yield (
-            f"worse than the current model {current.version} on the same validation rows: average precision "
-            f"{here:.6f}, not {there:.6f}; --force makes it current all the same"
+            f"Worse than the current model {current.version} on the same validation rows: average precision is "
+            f"{new:.6f}, the current model's is {old:.6f}; use --force to make the new model current anyway"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a model looks at, and where it is wrong."""
+"""Which features a model depends on, and which rows it gets wrong."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score
 
+from detector.features.beth import BETH
 from detector.model.network import Float64s
-from detector.records import FEATURES
 from detector.training.data import Split
 
 _REPEATS = 5
@@ -16,37 +16,37 @@ _SHOWN_GROUPS = 15
 
 
 def permutation_importance(score: Callable[[Float64s], Float64s], split: Split, seed: int) -> dict[str, float]:
-    """How much average precision is lost when one feature is shuffled among the rows: Breiman 2001.
+    """How much average precision drops when one feature is shuffled across the rows: Breiman 2001.
 
     Returns:
-        By feature, the mean loss over several shufflings; 0 for a feature that does not matter.
+        The mean drop over several shuffles, by feature; 0 for a feature that does not matter.
     """
     random = np.random.default_rng(seed)
-    whole = average_precision_score(split.labels, score(split.features))
-    losses = {}
-    for column, name in enumerate(FEATURES):
+    before = average_precision_score(split.labels, score(split.features))
+    drops = {}
+    for column, name in enumerate(BETH.names):
         shuffled = split.features.copy()
         after = []
         for _ in range(_REPEATS):
             shuffled[:, column] = random.permutation(split.features[:, column])
             after.append(average_precision_score(split.labels, score(shuffled)))
-        losses[name] = float(whole - np.mean(after))
-    return losses
+        drops[name] = float(before - np.mean(after))
+    return drops
 
 
 def grouped_errors(scores: Float64s, split: Split, threshold: float) -> list[dict[str, Any]]:
-    """The misjudged rows, by user and parent process, the largest groups first.
+    """The false alerts and missed rows, grouped by user and parent process; the largest groups first.
 
     Args:
         scores: `[n]`, of the split's rows.
         split: `[n]` rows.
-        threshold: from which a score is suspicious.
+        threshold: an event is suspicious if its score is at or above it.
     """
-    verdicts = scores >= threshold
-    wrong = verdicts != (split.labels == 1)
-    frame = pd.DataFrame(split.features[wrong][:, [FEATURES.index("userId"), FEATURES.index("parentProcessId")]])
+    predicted = scores >= threshold
+    wrong = predicted != (split.labels == 1)
+    frame = pd.DataFrame(split.features[wrong][:, [BETH.column("userId"), BETH.column("parentProcessId")]])
     frame.columns = pd.Index(["userId", "parentProcessId"])
-    frame["error"] = np.where(verdicts[wrong], "false alert", "missed")
+    frame["error"] = np.where(predicted[wrong], "false alert", "missed")
     frame["score"] = scores[wrong]
     groups = frame.groupby(["error", "userId", "parentProcessId"]).agg(
         rows=("score", "size"), mean_score=("score", "mean")

@@ -1,7 +1,7 @@
-"""Whether a file is one of those that BETH was published in.
+"""Recognizes the published BETH files by their bytes.
 
-Checksums: of the raw files, version 3 on Kaggle (sha256); of the preprocessed ones, the hashes git has for them in
-DataCamp's repository (SHA-1 over a header and the content).
+The checksums of the raw files are sha256 of version 3 on Kaggle. The checksums of the preprocessed files are git's blob
+hashes in DataCamp's repository: SHA-1 over a header and the content.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ _PREPROCESSED_GIT_SHA1 = {
 
 
 def identify(path: Path) -> tuple[str, str | None]:
-    """The sha256 of a file, and the name it was published under; None for any other file."""
+    """The sha256 of a file, and the name of the published file with the same bytes; None for any other file."""
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)

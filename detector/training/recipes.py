@@ -1,4 +1,4 @@
-"""How a network is trained: each recipe is data, and one loop follows them all."""
+"""Training recipes: the choices of a training run as data, which one training loop follows."""
 
 from dataclasses import dataclass, field
 
@@ -9,25 +9,31 @@ class Recipe:
 
     name: str
     epochs: int
-    """At most; fewer when `patience` runs out."""
+    """Largest number of epochs; fewer when `patience` runs out."""
     batch_rows: int | None
-    """None: the whole split is one batch."""
+    """Rows of a mini-batch; None takes the whole training split as one batch."""
     learning_rate: float
     weight_decay: float = 0.0
     hidden: tuple[int, ...] = (10,)
     balance: bool = False
-    """Weigh suspicious rows by the square root of how rare they are."""
+    """Weight suspicious rows by the square root of the ratio of benign to suspicious rows."""
     patience: int | None = None
-    """Stop after so many epochs without a better one on the validation split and keep the best; None: keep the last."""
+    """Stop after this many epochs without an improvement on the validation split, and keep the best epoch.
+
+    None runs all epochs and keeps the last.
+    """
     transforms: dict[str, str] = field(default_factory=dict)
-    """By feature, of the manifest's transforms; identity for those that are not named."""
+    """One of the manifest's transforms by feature; a feature that is not named has `identity`."""
     increasing: tuple[str, ...] = ()
-    """Features that can only raise the score: beyond the range that was trained on, too."""
+    """Monotonic features: a higher value never lowers the score, also outside the range of the training rows."""
     scrambled: tuple[str, ...] = ()
-    """Features that are replaced in a share of the rows, anew in each epoch, so that little hangs on them."""
+    """Features that get random values in a share of each epoch's rows, so that the model depends little on them."""
     scrambled_share: float = 0.0
     exposed: tuple[str, ...] = ()
-    """Features in which a share of the rows, anew in each epoch, is taken beyond all training rows, as suspicious."""
+    """Features for outlier exposure.
+
+    In each epoch a share of the rows gets a value above the range of the training rows, and the label suspicious.
+    """
     exposed_share: float = 0.0
     threshold: str = "best-f1"
     """A rule of `detector.training.threshold`."""
@@ -35,7 +41,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.increasing and len(self.hidden) != 1:
-            raise ValueError("features can be kept increasing in a network with one hidden layer only")
+            raise ValueError("increasing features need a network with exactly one hidden layer")
 
 
 DEFAULT = Recipe(
@@ -54,9 +60,9 @@ DEFAULT = Recipe(
     exposed=("userId",),
     exposed_share=0.02,
 )
-"""Mini-batches, and care for what lies outside of the training rows: docs/decisions/0005."""
+"""Mini-batches, with three measures for hosts unlike those of the training rows: docs/decisions/0005."""
 
 SEED = Recipe(name="seed", epochs=50, batch_rows=None, learning_rate=1e-3, threshold="0.5", print_every=10)
-"""The notebooks' own loop: 50 full-batch steps of Adam."""
+"""The training loop of the original notebooks: 50 full-batch steps of Adam."""
 
 RECIPES = {recipe.name: recipe for recipe in (DEFAULT, SEED)}

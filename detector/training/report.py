@@ -1,4 +1,4 @@
-"""The report of a training run: `report.json` for programs, `report.html` for people, one file without any network."""
+"""The report of a training run: `report.json` for programs, and `report.html`, a single self-contained file."""
 
 import base64
 import json
@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from detector.model.manifest import Manifest
 from detector.training.evaluation import MEASURES
+from detector.training.robustness import AS_ORDINARY_USER, UNCHANGED
 
 _TITLES = {
     "accuracy": "accuracy",
@@ -24,22 +25,30 @@ _TITLES = {
 
 
 def render_json(report: Mapping[str, Any]) -> bytes:
-    """The report as JSON; a figure that does not exist (a ranking where one label is missing) is null."""
+    """The report as JSON; undefined measures (AUROC of rows that all have one label) are null."""
     return (json.dumps(_without_nan(report), indent=2, allow_nan=False) + "\n").encode()
 
 
 def render_html(report: Mapping[str, Any], manifest: Manifest, figures: Mapping[str, str]) -> bytes:
-    """The report as a page.
+    """The report as an HTML page.
 
     Args:
-        report: what `render_json` takes.
-        manifest: of the model.
+        report: the same as for `render_json`.
+        manifest: the model's manifest.
         figures: SVG text by title.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters |= {"figure": _figure, "count": _count, "svg": _data_url}
     template = environment.from_string((files("detector.training") / "report.html.jinja").read_text("utf-8"))
-    page = template.render(report=report, manifest=manifest, figures=figures, measures=MEASURES, titles=_TITLES)
+    page = template.render(
+        report=report,
+        manifest=manifest,
+        figures=figures,
+        measures=MEASURES,
+        titles=_TITLES,
+        unchanged=UNCHANGED,
+        as_ordinary_user=AS_ORDINARY_USER,
+    )
     return page.encode()
 
 

@@ -1,43 +1,46 @@
-"""How good a model is when the identifiers do not mean what they meant where it was trained.
+"""How a model performs when identifiers differ from those of the training hosts.
 
-Five of the seven features are numbers that a kernel hands out in the order in which things start. What a model learned
-from them holds on another host only as far as that order does.
+Five of the seven features are identifiers: a kernel or an administrator assigns them in order. What a model learned
+from them applies to another host only as far as that host assigns them in the same order.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
+from detector.features.beth import BETH
 from detector.model.network import Float64s
-from detector.records import FEATURES
 from detector.training.baselines import ORDINARY_USER
-from detector.training.data import Data, Split
+from detector.training.data import Dataset, Split
 from detector.training.evaluation import evaluate
 
-_PROCESS_IDS = [FEATURES.index(name) for name in ("processId", "threadId", "parentProcessId")]
-_PARENT = FEATURES.index("parentProcessId")
-_USER = FEATURES.index("userId")
-_MOUNT = FEATURES.index("mountNamespace")
+_PROCESS_IDS = [BETH.column(name) for name in ("processId", "threadId", "parentProcessId")]
+_PARENT = BETH.column("parentProcessId")
+_USER = BETH.column("userId")
+_MOUNT = BETH.column("mountNamespace")
 _SHIFT = 1000
 _MOUNT_SHIFT = 377
-"""As from a host's own namespace to that of another BETH host's service (4026531840 and 4026532217)."""
-_KERNEL_IDS = 2
-"""0, 1 and 2 are the idle task, init and kthreadd on every Linux."""
+"""The distance between the two most frequent mount namespaces in BETH: 4026531840 and 4026532217."""
+_LAST_FIXED_ID = 2
+"""Process ids 0, 1 and 2 are the idle task, init and kthreadd on every Linux host."""
+
+UNCHANGED = "unchanged"
+AS_ORDINARY_USER = f"benign rows with userId {ORDINARY_USER}"
 
 Robustness = dict[str, dict[str, float]]
 
 
-def measure_robustness(score: Callable[[Float64s], Float64s], data: Data, threshold: float, seed: int) -> Robustness:
-    """Measure a model on variations of the test split.
+def measure_robustness(score: Callable[[Float64s], Float64s], data: Dataset, threshold: float, seed: int) -> Robustness:
+    """Evaluate a model on variations of the test split.
 
     Args:
-        score: the model.
-        data: its data; nothing is fitted here.
-        threshold: the model's.
-        seed: of the permutation.
+        score: the model's scores of rows.
+        data: the model's data; nothing is fitted here.
+        threshold: the model's threshold.
+        seed: random seed for the permutation.
 
     Returns:
-        By the variation's name: `rows`, `positives`, and the measures of `evaluate`; NaN where only one label is left.
+        `rows`, `positives` and the measures of `evaluate`, by variation; variations without rows are left out.
     """
     test = data.test
     measured: Robustness = {}
@@ -45,7 +48,7 @@ def measure_robustness(score: Callable[[Float64s], Float64s], data: Data, thresh
         if len(split):
             counts = {"rows": float(len(split)), "positives": float(split.labels.sum())}
             measured[name] = counts | evaluate(score(split.features), split.labels, threshold)
-    measured["as it is"]["mean_recall_of_families"] = _mean_recall_of_families(score, test, threshold)
+    measured[UNCHANGED]["mean_group_recall"] = _mean_group_recall(score, test, threshold)
     return measured
 
 
@@ -55,15 +58,15 @@ def _variations(test: Split, train: Split, seed: int) -> dict[str, Split]:
     as_ordinary = test.features.copy()
     as_ordinary[:, _USER] = ORDINARY_USER
     return {
-        "as it is": test,
+        UNCHANGED: test,
         "distinct rows": distinct,
-        "distinct rows that training did not have": _without(distinct, train),
-        "process ids permuted among the rows": Split(_permuted(test.features, seed), test.labels),
-        f"process ids {_SHIFT} higher": Split(_shifted(test.features), test.labels),
+        "distinct rows not in training": _without(distinct, train),
+        "process ids permuted across rows": Split(_permuted(test.features, seed), test.labels),
+        f"process ids raised by {_SHIFT}": Split(_shifted(test.features), test.labels),
         "mount namespace of another host": Split(_other_mount(test.features), test.labels),
         f"ordinary users (userId >= {ORDINARY_USER})": Split(test.features[ordinary], test.labels[ordinary]),
-        "system accounts": Split(test.features[~ordinary], test.labels[~ordinary]),
-        "benign rows, as if of an ordinary user": Split(as_ordinary[test.labels == 0], test.labels[test.labels == 0]),
+        f"system accounts (userId < {ORDINARY_USER})": Split(test.features[~ordinary], test.labels[~ordinary]),
+        AS_ORDINARY_USER: Split(as_ordinary[test.labels == 0], test.labels[test.labels == 0]),
     }
 
 
@@ -79,7 +82,7 @@ def _without(split: Split, other: Split) -> Split:
 
 
 def _permuted(features: Float64s, seed: int) -> Float64s:
-    """Each of the three process ids on its own: what is left of them is their distribution."""
+    """Permutes each of the three process ids separately, so that only their distributions remain."""
     random = np.random.default_rng(seed)
     permuted = features.copy()
     for column in _PROCESS_IDS:
@@ -90,7 +93,7 @@ def _permuted(features: Float64s, seed: int) -> Float64s:
 def _shifted(features: Float64s) -> Float64s:
     shifted = features.copy()
     for column in _PROCESS_IDS:
-        shifted[shifted[:, column] > _KERNEL_IDS, column] += _SHIFT
+        shifted[shifted[:, column] > _LAST_FIXED_ID, column] += _SHIFT
     return shifted
 
 
@@ -100,9 +103,9 @@ def _other_mount(features: Float64s) -> Float64s:
     return other
 
 
-def _mean_recall_of_families(score: Callable[[Float64s], Float64s], test: Split, threshold: float) -> float:
-    """Recall with each family of suspicious rows (one user, one parent process) counted once, however large it is."""
+def _mean_group_recall(score: Callable[[Float64s], Float64s], test: Split, threshold: float) -> float:
+    """Mean recall over groups of suspicious rows with the same user and parent process, whatever their sizes."""
     positives = test.features[test.labels == 1]
-    found = score(positives) >= threshold
-    _, family = np.unique(positives[:, [_USER, _PARENT]], axis=0, return_inverse=True)
-    return float(np.mean(np.bincount(family, weights=found) / np.bincount(family)))
+    detected = score(positives) >= threshold
+    _, group = np.unique(positives[:, [_USER, _PARENT]], axis=0, return_inverse=True)
+    return float(np.mean(np.bincount(group, weights=detected) / np.bincount(group)))

@@ -1,4 +1,4 @@
-"""From data to a model folder: fit, choose the threshold, measure, examine, write."""
+"""Trains a model: fits it, chooses the threshold, evaluates, and writes the model folder."""
 
 import hashlib
 import importlib.metadata
@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from detector.features.beth import BETH
 from detector.model.engines import Engine, build_engine
 from detector.model.folder import WEIGHTS, load_model, make_current, save_model, weights_content
 from detector.model.manifest import SCHEMA, Golden, Manifest
 from detector.model.network import Float64s, Network
-from detector.records import FEATURES
-from detector.training.data import Data, Split
+from detector.training.data import Dataset, Split
 from detector.training.evaluation import evaluate
 from detector.training.figures import loss_plot, report_figures
-from detector.training.fit import Epoch, Fitted, fit
+from detector.training.fit import Epoch, FitResult, fit
 from detector.training.recipes import Recipe
 from detector.training.robustness import Robustness, measure_robustness
 from detector.training.threshold import Threshold, choose_threshold
@@ -33,46 +33,46 @@ _LIBRARIES = ("torch", "numpy", "scikit-learn", "safetensors")
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A model that was written."""
+class TrainedModel:
+    """A model folder that was written, and how its training went."""
 
     path: Path
     manifest: Manifest
-    fitted: Fitted
+    fitted: FitResult
     threshold: Threshold
     baselines: Mapping[str, Mapping[str, Mapping[str, float]]]
-    """By name and split; empty without a report."""
+    """Measures by baseline and split; empty if no report was asked for."""
 
 
 def train(
     recipe: Recipe,
-    data: Data,
+    data: Dataset,
     models: Path,
     seed: int,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
     *,
     stopped: Callable[[], bool] = lambda: False,
     with_report: bool = False,
-) -> Trained:
-    """Train and write a version below `models`; nothing points at it yet.
+) -> TrainedModel:
+    """Train a model and write it as a new version in the folder `models`; `publish` makes it current.
 
     Args:
-        recipe: how.
-        data: on what.
+        recipe: the choices of the training run.
+        data: the rows.
         models: the folder of all versions.
-        seed: of everything that is drawn.
+        seed: random seed for everything random in the training and the report.
         on_epoch: called after each epoch.
-        stopped: asked after each epoch; True ends the training early.
-        with_report: also train the baselines, examine the model and write the report.
+        stopped: called after each epoch; True ends the training early.
+        with_report: whether to train the baselines and write the report, too.
 
     Raises:
-        UsageError: the threshold's rule is none or cannot be satisfied, or the folder could not be written.
+        UsageError: the threshold rule is invalid or cannot be met, or the folder could not be written.
         ModelError: an engine does not reproduce the golden batch.
     """
     fitted = fit(recipe, data, seed, on_epoch, stopped)
     engine = build_engine("torch", fitted.network)
-    judged = {name: (engine.score(split.features), split) for name, split in data.splits().items()}
-    scores, validation = judged["validation"]
+    scored = {name: (engine.score(split.features), split) for name, split in data.splits().items()}
+    scores, validation = scored["validation"]
     threshold = choose_threshold(recipe.threshold, scores, validation.labels)
     weights = weights_content(fitted.network)
     manifest = _manifest(
@@ -80,38 +80,38 @@ def train(
         fitted,
         weights,
         threshold,
-        metrics={name: evaluate(scores, split.labels, threshold.value) for name, (scores, split) in judged.items()},
+        metrics={name: evaluate(scores, split.labels, threshold.value) for name, (scores, split) in scored.items()},
         robustness=measure_robustness(engine.score, data, threshold.value, seed),
         training=_training(recipe, data, seed, fitted, threshold),
     )
     files = {WEIGHTS: weights, LOSS_PLOT: loss_plot(fitted.epochs)}
     baselines = {}
     if with_report:
-        report, pages = _report(data, seed, fitted, threshold, manifest, engine, judged)
+        report, report_files = _report(data, seed, fitted, threshold, manifest, engine, scored)
         baselines = report["baselines"]
-        files |= pages
+        files |= report_files
     path = save_model(models, manifest, files)
     model = load_model(path)
     for name in ("torch", "numpy"):
         model.engine(name)
-    return Trained(path, manifest, fitted, threshold, baselines)
+    return TrainedModel(path, manifest, fitted, threshold, baselines)
 
 
-def publish(trained: Trained) -> Path:
-    """Make the version the current one."""
+def publish(trained: TrainedModel) -> Path:
+    """Make the new version the current model; returns the path of `current`."""
     return make_current(trained.path)
 
 
 def _report(
-    data: Data,
+    data: Dataset,
     seed: int,
-    fitted: Fitted,
+    fitted: FitResult,
     threshold: Threshold,
     manifest: Manifest,
     engine: Engine,
-    judged: Mapping[str, tuple[Float64s, Split]],
+    scored: Mapping[str, tuple[Float64s, Split]],
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
-    # 1 s of imports that the demo and the tests of everything else need not wait for
+    # These imports take 1 s; the demo trains without a report.
     from detector.training.baselines import measure_baselines  # noqa: PLC0415
     from detector.training.importance import grouped_errors, permutation_importance  # noqa: PLC0415
     from detector.training.report import render_html, render_json  # noqa: PLC0415
@@ -127,17 +127,17 @@ def _report(
         "baselines": measure_baselines(data, seed),
         "robustness": manifest.robustness,
         "permutation_importance": importance,
-        "errors": grouped_errors(judged["test"][0], data.test, threshold.value),
+        "errors": grouped_errors(scored["test"][0], data.test, threshold.value),
         "epochs": [asdict(epoch) for epoch in fitted.epochs],
         "kept_epoch": fitted.kept.number,
     }
-    figures = report_figures(fitted.epochs, fitted.kept, judged, threshold.value, importance)
+    figures = report_figures(fitted.epochs, fitted.kept, scored, threshold.value, importance)
     return report, {REPORT_JSON: render_json(report), REPORT_HTML: render_html(report, manifest, figures)}
 
 
 def _manifest(
-    data: Data,
-    fitted: Fitted,
+    data: Dataset,
+    fitted: FitResult,
     weights: bytes,
     threshold: Threshold,
     *,
@@ -152,7 +152,7 @@ def _manifest(
         name=MODEL_NAME,
         version=f"{now:%Y%m%dT%H%M%S}Z-{digest[:8]}",
         created_at=now.isoformat(timespec="seconds"),
-        features=list(FEATURES),
+        features=BETH.names,
         transforms=fitted.network.transforms,
         layers=fitted.layers,
         threshold=threshold.value,
@@ -164,8 +164,8 @@ def _manifest(
     )
 
 
-def _training(recipe: Recipe, data: Data, seed: int, fitted: Fitted, threshold: Threshold) -> dict[str, Any]:
-    """All that is needed to make the same weights again."""
+def _training(recipe: Recipe, data: Dataset, seed: int, fitted: FitResult, threshold: Threshold) -> dict[str, Any]:
+    """Everything needed to reproduce the weights."""
     epochs = len(fitted.epochs)
     return {
         "command": f"python train.py DATA --recipe {recipe.name} --seed {seed} --epochs {epochs} "
@@ -185,8 +185,8 @@ def _training(recipe: Recipe, data: Data, seed: int, fitted: Fitted, threshold: 
     }
 
 
-def _golden(network: Network, data: Data) -> Golden:
-    """Rows evenly spaced over the validation scores, so that low, high and middling ones are among them."""
+def _golden(network: Network, data: Dataset) -> Golden:
+    """Rows evenly spaced by rank of their validation scores, so that low, medium and high scores are included."""
     engine = build_engine("torch", network)
     order = np.argsort(engine.score(data.validation.features), kind="stable")
     chosen = order[np.linspace(0, len(order) - 1, _GOLDEN_ROWS).astype(int)]

@@ -1,4 +1,4 @@
-"""What goes out."""
+"""Outputs: alerts, their severity, and dead letters."""
 
 import json
 import uuid
@@ -8,20 +8,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.alerts.alert import AlertModel, AlertWriter, timestamp_text
+from detector.alerts.alert import Alert, AlertModel, timestamp_text
 from detector.alerts.dead_letter import ADDED, dead_letter
+from detector.alerts.formats import ALERT_FORMATS
 from detector.alerts.severity import severity
-from detector.records import ReadRecord
+from detector.records import OutgoingRecord, ReadRecord, Record
 from tests.helpers import event
 
 RECORD = ReadRecord("process-events", 3, 42, 1_700_000_000_000, b"k", event(args="ä", hostName="h"), [("trace", b"1")])
+MODEL = AlertModel("beth-mlp", "v1", "abc")
+
+
+def encode(record: Record, key: bytes | None, score: float, severity: str) -> OutgoingRecord:
+    """The alert as the service writes it."""
+    make_encoder = ALERT_FORMATS["detector"]
+    return make_encoder("process-alerts", MODEL, 0.5)(Alert(record, key, score, severity, timestamp_text()))
 
 
 def test_alert_has_the_form_of_the_contract():
-    """Analysts' tools parse exactly this."""
-    writer = AlertWriter("process-alerts", AlertModel("beth-mlp", "v1", "abc"), 0.5)
-    written = writer.write(RECORD, b"h", 0.9931, "critical", timestamp_text())
-    alert = json.loads(written.value)
+    """Analysts' tools, which parse exactly this form, would fail."""
+    written = encode(RECORD, b"h", 0.9931, "critical")
+    alert = json.loads(written.value or b"")
     alert_id = str(uuid.uuid5(uuid.NAMESPACE_URL, "kafka://process-events/3/42"))
 
     assert (written.topic, written.key) == ("process-alerts", b"h")
@@ -33,29 +40,45 @@ def test_alert_has_the_form_of_the_contract():
     detected_at = datetime.fromisoformat(alert.pop("detected_at"))
     assert detected_at.tzinfo == UTC
     assert abs((datetime.now(UTC) - detected_at).total_seconds()) < 10
-    assert alert == {
-        "schema": "detector.alert/1",
-        "alert_id": alert_id,
-        "score": 0.9931,
-        "threshold": 0.5,
-        "severity": "critical",
-        "model": {"name": "beth-mlp", "version": "v1", "sha256": "abc"},
-        "source": {"topic": "process-events", "partition": 3, "offset": 42, "timestamp_ms": 1_700_000_000_000},
-        "event": json.loads(RECORD.value),
-    }
+    assert list(alert.items()) == [
+        ("schema", "detector.alert/1"),
+        ("alert_id", alert_id),
+        ("score", 0.9931),
+        ("threshold", 0.5),
+        ("severity", "critical"),
+        ("model", {"name": "beth-mlp", "version": "v1", "sha256": "abc"}),
+        ("source", {"topic": "process-events", "partition": 3, "offset": 42, "timestamp_ms": 1_700_000_000_000}),
+        ("event", json.loads(RECORD.value or b"")),
+    ]
+
+
+def test_event_is_carried_byte_for_byte():
+    """Numbers or text of an event would change in its alert, for example integers beyond 2**53."""
+    value = b'{ "processId":1,"x":1e400,"y":100000000000000000000001,"z":"\\ud800" }'
+
+    assert value in (encode(RECORD._replace(value=value), None, 1.0, "critical").value or b"")
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(), st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1))
-def test_alert_id_is_the_uuid5_of_where_its_event_is(topic, partition, offset):
-    """Whoever has the event can tell the alert's id, with any library's UUIDs."""
-    writer = AlertWriter("process-alerts", AlertModel("beth-mlp", "v1", "abc"), 0.5)
+def test_alert_id_is_the_uuid5_of_the_event_record(topic, partition, offset):
+    """Consumers could not drop duplicate alerts, or not compute an alert's id with their own UUID library."""
     record = RECORD._replace(topic=topic, partition=partition, offset=offset)
 
-    written = writer.write(record, None, 1.0, "critical", timestamp_text())
+    written = encode(record, None, 1.0, "critical")
 
     alert_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"kafka://{topic}/{partition}/{offset}"))
     assert dict(written.headers)["alert-id"] == alert_id.encode()
+
+
+@pytest.mark.parametrize("name", ALERT_FORMATS)
+def test_each_format_writes_to_its_topic_with_the_given_key(name):
+    """A new format could write to a wrong topic, or lose the order of a host's alerts."""
+    first, second = (ALERT_FORMATS[name](topic, MODEL, 0.5) for topic in ("one", "two"))
+    alert = Alert(RECORD, b"h", 0.9, "critical", timestamp_text())
+
+    assert [(encode(alert).topic, encode(alert).key) for encode in (first, second)] == [("one", b"h"), ("two", b"h")]
+    assert first(alert).value == first(alert).value
 
 
 @pytest.mark.parametrize(
@@ -73,15 +96,15 @@ def test_alert_id_is_the_uuid5_of_where_its_event_is(topic, partition, offset):
     ],
 )
 def test_severity_is_the_quarter_between_threshold_and_one(score, threshold, name):
-    """Triage by severity means the same at every threshold."""
+    """A severity would mean something else after each change of the threshold."""
     assert severity(score, threshold) == name
 
 
-def test_dead_letter_is_the_record_with_its_reason():
-    """Key, value and headers stay as they came, so that it can be replayed."""
-    written = dead_letter("letters", RECORD, "wrong_type", 'userId is "\ud800"')
+def test_dead_letter_is_the_unchanged_record_with_its_reason():
+    """A dead letter could not be replayed as the record that the producer wrote."""
+    written = dead_letter("dead-letters", RECORD, "wrong_type", 'userId is "\ud800"')
 
-    assert (written.topic, written.key, written.value) == ("letters", RECORD.key, RECORD.value)
+    assert (written.topic, written.key, written.value) == ("dead-letters", RECORD.key, RECORD.value)
     assert written.headers[0] == ("trace", b"1")
     added = dict(written.headers[1:])
     assert added.pop("detector-version")
@@ -95,11 +118,11 @@ def test_dead_letter_is_the_record_with_its_reason():
     }
 
 
-def test_count_of_attempts_outlives_the_next_dead_letter():
-    """Else a record that comes back each time would be replayed for ever."""
+def test_next_dead_letter_keeps_the_number_of_attempts():
+    """A record that is always invalid would be replayed without end."""
     again = RECORD._replace(headers=[*RECORD.headers, ("dead-letter-attempt", b"2")])
 
-    written = dead_letter("letters", again, "not_json", "why")
+    written = dead_letter("dead-letters", again, "not_json", "why")
 
     assert written.headers[:2] == [("trace", b"1"), ("dead-letter-attempt", b"2")]
     assert tuple(name for name, _ in written.headers[2:]) == ADDED

@@ -1,22 +1,26 @@
-"""The load of the benchmarks' latencies."""
+"""The load generator of the latency benchmarks."""
 
 import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.latency import _load
+from benchmarks.latency import write_load
 from benchmarks.measure import RunError
-from detector.local.topics import read_topic
-from tests.helpers import java_processes
+from detector.records import Partition, Record
+from detector.settings import KafkaSettings
+from detector.stream.admin.topics import read_topic
+from tests.helpers import group_progress, java_processes, wait_until
 
 _RATE, _SECONDS, _PARTITIONS = 8000, 1.5, 4
-_TOGETHER = 10
-"""Events of a partition, in 5 ms at that rate."""
+_BURST = 10
+"""Events per partition in 5 ms at that rate."""
 
 
 @pytest.fixture
@@ -26,69 +30,94 @@ def pool(tmp_path):
     return path
 
 
-def start(kafka, pool):
+@contextmanager
+def _running_load(kafka: KafkaSettings, pool: Path) -> Iterator["subprocess.Popen[str]"]:
+    """The load generator, which is killed if it still runs at the end of the block."""
     numbers = [str(_PARTITIONS), str(_RATE), str(_SECONDS)]
-    command = [sys.executable, "-m", "benchmarks.load", kafka.bootstrap_servers, kafka.events_topic, pool, *numbers]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.load",
+        kafka.bootstrap_servers,
+        kafka.events_topic,
+        str(pool),
+        *numbers,
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-def end_of(load):
-    said, _ = load.communicate(timeout=60)
+@contextmanager
+def _stopped(pid: int) -> Iterator[None]:
+    """A process that is stopped within the block and continues after it."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def _result(load: "subprocess.Popen[str]") -> tuple[int, float]:
+    """The number of events and the seconds that the load generator prints."""
+    printed, _ = load.communicate(timeout=60)
     assert load.returncode == 0
-    written, took_s = said.split()
+    written, took_s = printed.split()
     return int(written), float(took_s)
 
 
-def by_partition(kafka):
+def _by_partition(kafka: KafkaSettings) -> list[list[Record]]:
     records = read_topic(kafka, kafka.events_topic)
     return [[record for record in records if record.partition == number] for number in range(_PARTITIONS)]
 
 
-def assert_on_schedule(parts):
-    """Each burst of 5 ms has the time at which it was due, whatever happened when it was sent."""
-    for part in parts:
-        stamps_ms = np.array([record.timestamp for record in part])
-        due_ms = np.arange(len(part)) // _TOGETHER * 5
-        assert np.abs(stamps_ms - stamps_ms[0] - due_ms).max() <= 1
+def _assert_on_schedule(partitions: Sequence[Sequence[Record]]) -> None:
+    """Each burst has the timestamp at which it was due, whenever it was sent."""
+    for records in partitions:
+        timestamps_ms = np.array([record.timestamp for record in records])
+        due_ms = np.arange(len(records)) // _BURST * 5
+        assert np.abs(timestamps_ms - timestamps_ms[0] - due_ms).max() <= 1
 
 
-def test_events_are_written_in_the_turns_of_the_pool_and_no_more_than_wanted(kafka, pool):
-    """The books are checked by the turns: every so many is suspicious."""
-    written, took_s = end_of(start(kafka, pool))
+def test_events_are_written_round_robin_at_the_rate(kafka, pool):
+    """Every nth event of the pool is suspicious: in another order, correct alerts would look wrong."""
+    with _running_load(kafka, pool) as load:
+        written, took_s = _result(load)
 
-    parts = by_partition(kafka)
+    partitions = _by_partition(kafka)
     values = pool.read_bytes().splitlines()
-    assert written == sum(map(len, parts)) == _RATE * _SECONDS
+    assert written == sum(map(len, partitions)) == _RATE * _SECONDS
     assert took_s > _SECONDS - 0.01
-    for number, part in enumerate(parts):
-        turn = values[number::_PARTITIONS]
-        assert [record.value for record in part] == [turn[place % len(turn)] for place in range(len(part))]
-    assert_on_schedule(parts)
+    for number, records in enumerate(partitions):
+        expected = values[number::_PARTITIONS]
+        assert [record.value for record in records] == [expected[i % len(expected)] for i in range(len(records))]
+    _assert_on_schedule(partitions)
 
 
-def test_time_in_which_the_broker_stood_still_is_part_of_the_latencies(kafka, pool, broker):
-    """Else the worst moments of all were those that do not count."""
-    load = start(kafka, pool)
-    while not sum(map(len, by_partition(kafka))):
-        time.sleep(0.05)
+def test_time_during_which_the_broker_hangs_is_part_of_the_latency(kafka, pool, broker):
+    """The worst latencies of all would not be measured."""
     (java,) = java_processes(broker.data_dir)
-    os.kill(java, signal.SIGSTOP)
-    time.sleep(0.5)
-    os.kill(java, signal.SIGCONT)
-    written, _ = end_of(load)
+    first_partition = Partition(kafka.events_topic, 0)
+    with group_progress(kafka) as progress, _running_load(kafka, pool) as load:
+        wait_until(lambda: progress.log_ends([first_partition])[first_partition], "events of the load", every_s=0.05)
+        with _stopped(java), pytest.raises(subprocess.TimeoutExpired):
+            load.wait(0.5)  # the pause itself
+        written, _ = _result(load)
 
-    parts = by_partition(kafka)
-    assert written == sum(map(len, parts)) == _RATE * _SECONDS
-    assert_on_schedule(parts)
-
-
-def test_refused_load_is_no_figure(kafka, pool):
-    """It is left out of the table, with the broker's reason."""
-    with pytest.raises(RunError, match=r"the load failed: .*UnknownTopicOrPartitionError"):
-        _load(kafka.model_copy(update={"events_topic": "no-such-topic"}), pool, _RATE, _SECONDS)
+    partitions = _by_partition(kafka)
+    assert written == sum(map(len, partitions)) == _RATE * _SECONDS
+    _assert_on_schedule(partitions)
 
 
-def test_load_that_cannot_be_written_is_no_figure(kafka, pool):
-    """A lower rate has other latencies."""
-    with pytest.raises(RunError, match=r"wanted 100,000,000 events/s, could write only [\d,]+"):
-        _load(kafka, pool, 1e8, 0.02)
+def test_rejected_load_is_an_error(kafka, pool):
+    """A table would show latencies of events that were never written."""
+    with pytest.raises(RunError, match=r"the load generator failed: .*UnknownTopicOrPartitionError"):
+        write_load(kafka.model_copy(update={"events_topic": "no-such-topic"}), pool, _RATE, _SECONDS)
+
+
+def test_load_below_its_rate_is_an_error(kafka, pool):
+    """A table would show the latencies of a lower rate under the name of a higher rate."""
+    with pytest.raises(RunError, match=r"the load generator wrote [\d,]+ events/s instead of 100,000,000"):
+        write_load(kafka, pool, 1e8, 0.02)

@@ -1,14 +1,14 @@
-"""The peers do the job that the daemon does, or comparing them says nothing."""
+"""The peers must do the same task as the daemon."""
 
 import importlib
 import json
 
 import numpy as np
 
+from detector.features.beth import BETH
 from detector.model.engines import NumpyEngine
 from detector.model.folder import WEIGHTS, weights_content
 from detector.model.network import Layer, Network
-from detector.records import FEATURES
 
 _SETTINGS = {
     "KAFKA__BOOTSTRAP_SERVERS": "localhost:9092",
@@ -21,24 +21,24 @@ _SETTINGS = {
 
 
 def test_peers_score_as_the_daemon_does(tmp_path, monkeypatch):
-    """A peer with another model, or with less of it to compute, would be no comparison."""
+    """Comparing rates would be unfair if a peer computed other scores, or less."""
     random = np.random.default_rng(0)
 
-    def layer(wide_in, wide_out):
-        weights = random.normal(size=(wide_out, wide_in)), random.normal(size=wide_out)
+    def layer(inputs, outputs):
+        weights = random.normal(size=(outputs, inputs)), random.normal(size=outputs)
         return Layer(*(values.astype(np.float32) for values in weights))
 
     transforms = ["identity"] * 6 + ["signed_log1p"]
     members = [[layer(7, 10), layer(10, 1)] for _ in range(2)]
     network = Network(list(range(7)), transforms, random.normal(size=7), random.uniform(0.5, 2, size=7), members)
     (tmp_path / WEIGHTS).write_bytes(weights_content(network))
-    manifest = {"features": FEATURES, "transforms": transforms, "layers": [7, 10, 1], "threshold": 0.5}
+    manifest = {"features": BETH.names, "transforms": transforms, "layers": [7, 10, 1], "threshold": 0.5}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     for name, value in {**_SETTINGS, "MODEL__PATH": str(tmp_path)}.items():
         monkeypatch.setenv(f"DETECTOR_{name}", value)
     rows = random.integers(-9, 9, size=(50, 7))
 
     job = importlib.import_module("benchmarks.peers.job").Job(tmp_path)
-    scores = job.scores([dict(zip(FEATURES, row.tolist(), strict=True)) for row in rows])
+    scores = job.scores([dict(zip(BETH.names, row.tolist(), strict=True)) for row in rows])
 
     np.testing.assert_allclose(scores, NumpyEngine(network).score(rows.astype(np.float64)), atol=1e-6)

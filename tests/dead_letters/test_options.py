@@ -1,24 +1,24 @@
-"""What can be asked for, and what is printed of hostile bytes."""
+"""The options that select dead letters, and the escaping of what is printed."""
 
 import time
 
 import pytest
 
-from detector.dead_letters.letter import read_letter
-from detector.dead_letters.printable import moment, preview
+from detector.dead_letters.letter import parse_dead_letter
+from detector.dead_letters.printable import format_timestamp, preview
 from detector.dead_letters.selection import Selection, parse_selection
 from detector.errors import UsageError
 from detector.records import ReadRecord
 from detector.settings import KafkaSettings
-from tests.dead_letters.letters import letter
+from tests.dead_letters.written import new_dead_letter
 
 
 @pytest.mark.parametrize(
     ("text", "age_s"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("7d", 604_800), ("1w", 604_800)]
 )
 def test_since_is_an_age(text, age_s):
-    """What operators type in a hurry."""
-    since_s = parse_selection(None, text).since_ms / 1000
+    """Operators could not select the dead letters of the last minutes or hours."""
+    since_s = (parse_selection(None, text).since_ms or 0) / 1000
 
     assert time.time() - since_s == pytest.approx(age_s, abs=5)
 
@@ -26,48 +26,51 @@ def test_since_is_an_age(text, age_s):
 @pytest.mark.parametrize(
     "text", ["2023-11-14T22:13:20Z", "2023-11-14T22:13:20+00:00", "2023-11-14T23:13:20+01:00", "20231114T221320Z"]
 )
-def test_since_is_a_moment(text):
-    """What is copied from a log line."""
+def test_since_is_a_time(text):
+    """Operators could not use a time that they copied from a log line."""
     assert parse_selection(None, text).since_ms == 1_700_000_000_000
 
 
-def test_since_before_the_epoch_is_everything():
-    """Kafka knows no earlier moment, and refuses to be asked for one."""
+def test_since_before_the_epoch_selects_everything():
+    """A large age would be an error, because Kafka has no timestamps before 1970."""
     assert parse_selection(None, "0001-01-01T00:00:00Z").since_ms == 0
     assert parse_selection(None, "999999999w").since_ms == 0
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2", "2 h", "-2h", "2023-11-14", "2023-11-14T22:13:20", "٣h"])
-def test_wrong_since_says_what_to_write(text):
-    """A moment without a time zone would be read differently on each machine."""
-    with pytest.raises(UsageError, match=rf"^--since {text}: .*: write 2026-11-21T10:00:00Z, or an age such as 30m"):
+def test_invalid_since_is_an_error_that_says_what_to_write(text):
+    """Operators would not learn the valid forms; a time without a time zone would differ between machines."""
+    with pytest.raises(UsageError, match=rf"^--since {text}: .*; write 2026-11-21T10:00:00Z, or an age such as 30m"):
         parse_selection(None, text)
 
 
-def test_wrong_reason_gets_the_nearest_and_all():
-    """A typing error must not look like an empty topic."""
+def test_unknown_reason_is_an_error_with_the_nearest_and_all_reasons():
+    """A mistyped reason would look like an empty topic."""
     with pytest.raises(
         UsageError,
-        match="^--reason wrong-type: no such reason: did you mean wrong_type[?] There are tombstone, not_utf8",
+        match="^--reason wrong-type: no such reason; did you mean wrong_type[?] the reasons are tombstone, not_utf8",
     ):
         parse_selection("wrong-type", None)
-    with pytest.raises(UsageError, match="^--reason x: no such reason: There are tombstone"):
+    with pytest.raises(UsageError, match="^--reason x: no such reason; the reasons are tombstone"):
         parse_selection("x", None)
 
 
 def test_selection_is_by_reason_and_by_each_records_own_time():
-    """Clocks of instances differ: an older record behind a newer one is still older."""
+    """Dead letters that are too old would be selected, when the clocks of instances differ."""
     kafka = KafkaSettings()
 
-    def written(reason, timestamp):
-        out = letter(kafka, b"x", reason)
+    def written(reason: str, timestamp: int) -> ReadRecord:
+        out = new_dead_letter(kafka, b"x", reason)
         return ReadRecord(out.topic, 0, 0, timestamp, out.key, out.value, out.headers)
 
     records = [written("not_json", 9), written("not_json", 11), written("wrong_type", 11), written("not_json", 10)]
-    stranger = ReadRecord(kafka.dead_letter_topic, 0, 0, 12, None, b"", [])
+    foreign = ReadRecord(kafka.dead_letter_topic, 0, 0, 12, None, b"", [])
 
-    assert [record for record, _ in Selection("not_json", 10).pick([*records, stranger])] == [records[1], records[3]]
-    assert list(Selection().pick([records[0], stranger])) == [(records[0], read_letter(records[0])), (stranger, None)]
+    assert [record for record, _ in Selection("not_json", 10).pick([*records, foreign])] == [records[1], records[3]]
+    assert list(Selection().pick([records[0], foreign])) == [
+        (records[0], parse_dead_letter(records[0])),
+        (foreign, None),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -82,14 +85,14 @@ def test_selection_is_by_reason_and_by_each_records_own_time():
         (b"x" * 12_345, "x" * 100 + "… (12,345 bytes)"),
     ],
 )
-def test_preview_is_harmless_on_a_terminal(value, shown):
-    """Whoever can write to the events topic must not write to an operator's terminal."""
+def test_preview_has_no_effect_on_a_terminal(value, shown):
+    """Whoever can write to the events topic could control an operator's terminal."""
     assert preview(value) == shown
 
 
-def test_any_timestamp_can_be_shown():
-    """A producer can write any 64-bit number as the time."""
-    assert moment(1_700_000_000_000) == "2023-11-14T22:13:20Z"
-    assert moment(-1) == "(no time)"
-    assert moment(2**63 - 1) == f"{2**63 - 1} ms"
-    assert moment(-(2**63)) == f"-{2**63} ms"
+def test_any_timestamp_can_be_printed():
+    """`dead-letter show` would fail on a record whose producer wrote an absurd timestamp."""
+    assert format_timestamp(1_700_000_000_000) == "2023-11-14T22:13:20Z"
+    assert format_timestamp(-1) == "(no time)"
+    assert format_timestamp(2**63 - 1) == f"{2**63 - 1} ms"
+    assert format_timestamp(-(2**63)) == f"-{2**63} ms"

@@ -1,4 +1,4 @@
-"""The daemon as a process, on the real broker: nothing is lost, whatever happens to it."""
+"""The commands with a real broker: every event is accounted for, whatever happens to the daemon."""
 
 import csv
 import json
@@ -9,16 +9,20 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
 from detector.events.csv_rows import read_rows
+from detector.features.beth import BETH
+from detector.local.broker import EmbeddedBroker
 from detector.local.demo import SAMPLE
-from detector.local.ledger import reconcile
-from detector.local.topics import GroupProgress, create_topics, read_topic
 from detector.records import OutgoingRecord
-from detector.stream.kafka_python import KafkaPythonSink
-from tests.events.test_decode import BAD, GOOD_ONES
+from detector.settings import KafkaSettings
+from detector.stream.admin.topics import create_topics, read_topic
+from tests.dead_letters.written import write
+from tests.e2e.waiting import reconciliation_of, wait_until_committed
+from tests.events.values import INVALID, VALID
 from tests.helpers import (
     FULL_ROWS,
     detector,
@@ -27,25 +31,11 @@ from tests.helpers import (
     kafka_options,
     running_detector,
     wait_until,
-    write_all,
 )
 
 
-def wait_until_done(kafka, timeout_s=60):
-    """Every record of the events topic is committed."""
-    with group_progress(kafka) as progress:
-        wait_until(lambda: progress.behind() == 0, "the end of the events topic", timeout_s)
-        return progress.committed()
-
-
-def ledger_of(kafka, scorer):
-    topics = kafka.events_topic, kafka.alerts_topic, kafka.dead_letter_topic
-    committed = wait_until_done(kafka)
-    return reconcile(*(read_topic(kafka, topic) for topic in topics), committed, scorer)
-
-
 def test_train_run_replay_and_alerts_equal_the_offline_scores(kafka, trained_by_command, tmp_path):
-    """The whole way, with the README's commands: alert by alert, offset by offset, what `score` says of the file."""
+    """The README's commands would give other alerts than the offline scores of the same file."""
     _, version = trained_by_command
     options = [*kafka_options(kafka), "--set", f"model.path={version.parent / 'current'}"]
     scores_file = tmp_path / "scores.csv"
@@ -54,11 +44,11 @@ def test_train_run_replay_and_alerts_equal_the_offline_scores(kafka, trained_by_
     for measure in ("accuracy", "precision", "recall", "f1", "auroc", "average precision"):
         assert measure in scored.stdout
     with running_detector(options, tmp_path / "log") as daemon:
-        daemon.wait_for_log("partitions assigned")
+        daemon.wait_for_log("partitions_assigned")
         replayed = detector(*options, "replay", SAMPLE)
         assert replayed.returncode == 0, replayed.stderr
         assert "replayed 12500 events" in replayed.stdout
-        wait_until_done(kafka)
+        wait_until_committed(kafka)
         assert daemon.metric("detector_records_scored_total") == 12_500
         assert daemon.metric("detector_lag_records") == 0
         alerts_counted = daemon.metric("detector_alerts_total")
@@ -67,18 +57,18 @@ def test_train_run_replay_and_alerts_equal_the_offline_scores(kafka, trained_by_
     with scores_file.open() as file:
         scores = [(int(row["row"]), float(row["score"]), int(row["suspicious"])) for row in csv.DictReader(file)]
     assert [row for row, _, _ in scores] == list(range(12_500))
-    # Replay keeps the order of the file within a partition, so equal events can be told apart by their place.
-    rows = [row.event for row in read_rows(SAMPLE)]
-    expected = {}
+    # Replay keeps the order of the file within a partition, so equal rows are in the same order as equal events.
+    rows = [row.event for row in read_rows(SAMPLE, BETH.fields)]
+    expected: dict[str, list[tuple[int, float, int]]] = {}
     for (number, score, suspicious), row in zip(scores, rows, strict=True):
         expected.setdefault(json.dumps(row, sort_keys=True), []).append((number, score, suspicious))
     alerts = {}
     for record in read_topic(kafka, kafka.alerts_topic):
-        alert = json.loads(record.value)
+        alert = json.loads(record.value or b"")
         alerts[alert["source"]["partition"], alert["source"]["offset"]] = alert
     seen = 0
     for record in read_topic(kafka, kafka.events_topic):
-        fields = json.loads(record.value)
+        fields = json.loads(record.value or b"")
         _, score, suspicious = expected[json.dumps(fields, sort_keys=True)].pop()
         alert = alerts.pop((record.partition, record.offset), None)
         assert (alert is not None) == bool(suspicious)
@@ -93,144 +83,144 @@ def test_train_run_replay_and_alerts_equal_the_offline_scores(kafka, trained_by_
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_restart_in_the_middle_of_a_replay_loses_nothing(kafka, options, scorer, tmp_path, number):
-    """Stopped or killed while events come in: the next one goes on, and the books are complete."""
+def test_restart_during_a_replay_loses_no_event(kafka, options, scorer, tmp_path, number):
+    """Events would be lost when a daemon is stopped or killed while it reads."""
     replaying = threading.Thread(target=detector, args=(*options, "replay", SAMPLE, "--rate", "6000"))
     with running_detector(options, tmp_path / "first") as daemon:
-        daemon.wait_for_log("partitions assigned")
+        daemon.wait_for_log("partitions_assigned")
         replaying.start()
         wait_until(lambda: daemon.metric("detector_records_scored_total") > 1000, "the first thousand")
         code = daemon.stop(number)
         assert code == (0 if number == signal.SIGTERM else -signal.SIGKILL)
     with running_detector(options, tmp_path / "second"):
         replaying.join()
-        ledger = ledger_of(kafka, scorer)
+        result = reconciliation_of(kafka, scorer)
 
-    assert ledger.events == ledger.scored == 12_500
-    assert (ledger.lost, ledger.unexpected) == (0, 0)
+    assert result.events == result.scored == 12_500
+    assert (result.lost, result.unexpected) == (0, 0)
     if number == signal.SIGTERM:
-        assert ledger.duplicates == 0
+        assert result.duplicates == 0
 
 
-def test_bad_records_each_become_one_dead_letter_with_the_right_reason(kafka, options, scorer, tmp_path):
-    """Every kind of bad record on the real broker, among good ones: none stops or slows the rest, nothing is lost."""
-    sink = KafkaPythonSink(kafka)
+def test_each_invalid_record_becomes_one_dead_letter_with_its_reason(kafka, options, scorer, tmp_path):
+    """An invalid record would stop the service, be lost, or have a wrong reason."""
     headers = [("trace", b"1")]
-    values = [value for value, _ in BAD.values()]
+    values = [value for value, _ in INVALID.values()]
     records = [OutgoingRecord(kafka.events_topic, b"k", value, headers) for value in values]
-    records += [OutgoingRecord(kafka.events_topic, b"g", value, []) for value in GOOD_ONES.values()]
+    records += [OutgoingRecord(kafka.events_topic, b"g", value, []) for value in VALID.values()]
     records += [OutgoingRecord(kafka.events_topic, None, None, [])]
     big = event(args="x" * 5_000_000)
     records += [OutgoingRecord(kafka.events_topic, b"big", big, [])]
-    assert sink.send(records).wait(60)
-    sink.close(5)
+    write(kafka, records)
 
     with running_detector([*options, "--set", "model.threshold=0"], tmp_path / "log") as daemon:
-        wait_until_done(kafka)
+        wait_until_committed(kafka)
         assert daemon.metric("detector_records_dead_lettered_total") == len(values) + 1
         assert daemon.stop(signal.SIGINT) == 0
         assert "Traceback" not in daemon.log_file.read_text()
 
     sent = {r.offset: r for r in read_topic(kafka, kafka.events_topic) if r.key == b"k"}
-    reasons = [reason for _, reason in BAD.values()]
+    reasons = [reason for _, reason in INVALID.values()]
     letters = read_topic(kafka, kafka.dead_letter_topic)
     for letter in (letter for letter in letters if letter.key == b"k"):
         found = dict(letter.headers)
-        source = sent.pop(int(found["source-offset"]))
+        source = sent.pop(int(found["source-offset"] or b""))
         assert letter.value == source.value
         assert letter.headers[0] == headers[0]
-        assert found["dead-letter-reason"].decode() == reasons[values.index(letter.value)]
+        assert (found["dead-letter-reason"] or b"").decode() == reasons[values.index(letter.value)]
     assert sent == {}
     assert len(letters) == len(values) + 1
-    # parse_int: one of the good ones carries an integer of 5,001 digits, which Python reads only as text
-    alerts = [json.loads(record.value, parse_int=str) for record in read_topic(kafka, kafka.alerts_topic)]
-    assert len(alerts) == len(GOOD_ONES) + 1
+    # parse_int: one of the valid events has an integer of 5,001 digits, which Python does not convert
+    alerts = [json.loads(record.value or b"", parse_int=str) for record in read_topic(kafka, kafka.alerts_topic)]
+    assert len(alerts) == len(VALID) + 1
     assert json.loads(big, parse_int=str) in [alert["event"] for alert in alerts]
 
 
-def test_waits_for_the_broker_and_the_topics_and_then_works(model, tmp_path, broker, scorer):
-    """Started first, before Kafka and before its topics: it says what it waits for, and goes on by itself."""
-    from detector.local.broker import EmbeddedBroker
-    from detector.settings import KafkaSettings
-
+def test_daemon_started_before_kafka_waits_for_the_broker_and_the_topics(model, tmp_path, broker, scorer):
+    """A daemon that starts before Kafka would need a restart, or not say what it waits for."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{port}")
     options = [*kafka_options(kafka), "--set", f"model.path={model}"]
     with running_detector(options, tmp_path / "log") as daemon:
-        assert "no broker can be reached" in daemon.wait_for_log("waiting")["reason"]
+
+        def waiting_reason() -> str:
+            return daemon.wait_for_log("waiting_for_kafka")["reason"]
+
+        assert "Kafka brokers unreachable" in waiting_reason()
         status, reason = daemon.get("/readyz")
         assert status == 503
-        assert "no broker can be reached" in reason
+        assert "Kafka brokers unreachable" in reason
         assert daemon.get("/healthz")[0] == 200
         with EmbeddedBroker(port=port):
-            wait_until(lambda: "missing topics" in daemon.logged("waiting")["reason"], "word of the topics")
+            wait_until(lambda: "topics do not exist" in waiting_reason(), "the missing topics as the reason")
             assert (
                 f"kafka-topics.sh --bootstrap-server 127.0.0.1:{port} --create --topic process-events"
-                in daemon.logged("waiting")["reason"]
+                in waiting_reason()
             )
             create_topics(kafka, partitions=2)
-            daemon.wait_for_log("partitions assigned")
+            daemon.wait_for_log("partitions_assigned")
             wait_until(lambda: daemon.get("/readyz")[0] == 200, "readiness")
             assert detector(*options, "replay", FULL_ROWS).returncode == 0
-            assert ledger_of(kafka, scorer).lost == 0
+            assert reconciliation_of(kafka, scorer).lost == 0
             assert daemon.stop(signal.SIGTERM) == 0
 
 
-def test_broker_that_goes_and_comes_back_costs_nothing(model, tmp_path, scorer):
-    """An outage in the middle of a replay: the daemon stays up, goes on by itself, and the books are complete."""
-    from detector.local.broker import EmbeddedBroker
-    from detector.settings import KafkaSettings
-
-    first = EmbeddedBroker(data_dir=tmp_path / "data").start()
-    port = int(first.bootstrap_servers.rpartition(":")[2])
-    kafka = KafkaSettings(bootstrap_servers=first.bootstrap_servers)
-    create_topics(kafka, partitions=2)
-    options = [*kafka_options(kafka), "--set", f"model.path={model}", "--set", "model.engine=numpy"]
-    assert detector(*options, "replay", SAMPLE, "--limit", "6000").returncode == 0
-    with running_detector([*options, "--set", "batch.max_records=50"], tmp_path / "log") as daemon:
+def test_broker_outage_during_a_replay_loses_no_event(model, tmp_path, scorer):
+    """Events would be lost in an outage of the broker, or the daemon would need a restart."""
+    with ExitStack() as stack:
+        first = stack.enter_context(EmbeddedBroker(data_dir=tmp_path / "data"))
+        port = int(first.bootstrap_servers.rpartition(":")[2])
+        kafka = KafkaSettings(bootstrap_servers=first.bootstrap_servers)
+        create_topics(kafka, partitions=2)
+        options = [*kafka_options(kafka), "--set", f"model.path={model}", "--set", "model.engine=numpy"]
+        assert detector(*options, "replay", SAMPLE, "--limit", "6000").returncode == 0
+        daemon = stack.enter_context(running_detector([*options, "--set", "batch.max_records=50"], tmp_path / "log"))
         wait_until(lambda: daemon.metric("detector_records_scored_total") > 500, "the first records")
         first.stop()
         assert daemon.process.poll() is None
         assert daemon.get("/healthz")[0] == 200
         with EmbeddedBroker(port=port, data_dir=tmp_path / "data"):
             assert detector(*options, "replay", SAMPLE, "--limit", "1000").returncode == 0
-            ledger = ledger_of(kafka, scorer)
+            result = reconciliation_of(kafka, scorer)
             assert daemon.stop(signal.SIGTERM) == 0
 
-    assert ledger.events == ledger.scored == 7000
-    assert (ledger.lost, ledger.unexpected) == (0, 0)
+    assert result.events == result.scored == 7000
+    assert (result.lost, result.unexpected) == (0, 0)
 
 
-def test_stop_while_waiting_for_the_broker(model, tmp_path):
-    """A service that never reached Kafka stops at once, with 0."""
+def test_stop_while_waiting_for_the_broker_is_quick(model, tmp_path):
+    """A daemon that never connected to Kafka would have to be killed."""
     options = ["--set", "kafka.bootstrap_servers=127.0.0.1:1", "--set", f"model.path={model}"]
     with running_detector(options, tmp_path / "log") as daemon:
-        daemon.wait_for_log("waiting")
+        daemon.wait_for_log("waiting_for_kafka")
         started = time.monotonic()
         assert daemon.stop(signal.SIGTERM) == 0
         assert time.monotonic() - started < 5
 
 
-def test_second_signal_forces_the_exit(model, tmp_path, kafka, options):
-    """Whoever is in a hurry presses Ctrl-C twice."""
-    process = subprocess.Popen(
+def test_second_signal_forces_the_exit():
+    """An operator could not end a drain that takes too long."""
+    with subprocess.Popen(
         [sys.executable, "-c", _SLOW_TO_STOP], stdout=subprocess.PIPE, env=os.environ | {"PYTHONUNBUFFERED": "1"}
-    )
-    assert process.stdout.readline() == b"ready\n"
-    process.send_signal(signal.SIGINT)
-    assert process.stdout.readline() == b"stopping\n"
-    process.send_signal(signal.SIGTERM)
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == b"stopping\n"
+            process.send_signal(signal.SIGTERM)
 
-    assert process.wait(10) == 143
-    process.stdout.close()
+            assert process.wait(10) == 143
+        finally:
+            process.kill()
 
 
 _SLOW_TO_STOP = """
 import time
-from detector.service.signals import Stop, stop_on_signals
+from detector.process.signals import StopRequest, stop_on_signals
 
-stop = Stop()
+stop = StopRequest()
 with stop_on_signals(stop):
     print("ready")
     while not stop:
@@ -240,33 +230,29 @@ with stop_on_signals(stop):
 """
 
 
-def test_two_daemons_share_the_work(kafka, options, scorer, tmp_path):
-    """A second instance takes half of the partitions; together they lose nothing."""
+def test_two_daemons_share_the_partitions(kafka, options, scorer, tmp_path):
+    """A second instance would not help, or events would be lost when partitions move."""
     with running_detector(options, tmp_path / "one") as one, running_detector(options, tmp_path / "two") as two:
         both = (one, two)
         wait_until(lambda: [d.metric("detector_assigned_partitions") for d in both] == [2, 2], "two partitions each")
         assert detector(*options, "replay", SAMPLE).returncode == 0
-        ledger = ledger_of(kafka, scorer)
+        result = reconciliation_of(kafka, scorer)
         assert all(daemon.metric("detector_records_scored_total") > 0 for daemon in both)
         assert one.stop(signal.SIGTERM) == two.stop(signal.SIGTERM) == 0
 
-    assert (ledger.scored, ledger.lost, ledger.duplicates) == (12_500, 0, 0)
+    assert (result.scored, result.lost, result.duplicates) == (12_500, 0, 0)
 
 
 @pytest.mark.parametrize("guarantee", ["at-least-once", "exactly-once"])
-def test_wrong_topic_stops_with_nothing_committed_past_the_breach(options, kafka, guarantee):
-    """What was committed is in the dead-letter topic, and the rest of the topic waits for whoever mends the setting."""
-    sink = KafkaPythonSink(kafka)
-    records = [OutgoingRecord(kafka.events_topic, b"one partition", b"?", [])] * 100
-    write_all(sink, records)
-    sink.close(5)
+def test_limit_on_dead_letters_stops_the_daemon_before_it_commits_further(options, kafka, guarantee):
+    """With a wrong topic in the settings, records would be committed that nobody has read."""
+    write(kafka, [OutgoingRecord(kafka.events_topic, b"one partition", b"?", [])] * 100)
 
     limits = ["--set", "dead_letter.max_consecutive=30", "--set", "batch.max_records=10"]
     done = detector(*options, *limits, "--set", f"delivery.guarantee={guarantee}", "--set", "http.port=0", "run")
 
-    progress = GroupProgress(kafka)
-    committed = sum(progress.committed().values())
-    progress.close()
+    with group_progress(kafka) as progress:
+        committed = sum(progress.committed().values())
     assert done.returncode == 4
     assert len(read_topic(kafka, kafka.dead_letter_topic)) == committed
     assert 0 < committed <= 30

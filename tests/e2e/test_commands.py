@@ -1,4 +1,4 @@
-"""What each command says, and its exit codes."""
+"""The output of each command, and its exit codes."""
 
 import itertools
 import os
@@ -11,14 +11,14 @@ import urllib.request
 
 from detector.local.demo import SAMPLE
 from detector.records import OutgoingRecord
-from detector.stream.kafka_python import KafkaPythonSink
-from tests.helpers import detector, event, wait_until, write_all
+from tests.dead_letters.written import write
+from tests.helpers import ROOT, detector, event, train_command, wait_until
 
 
 def test_exit_codes(tmp_path, model, kafka, options):
-    """Supervisors decide by these: 1 failed, 2 wrong settings, 3 no model, 4 too many dead letters."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    """Supervisors, which decide by the exit code, would do the wrong thing."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
         done = detector("--set", f"http.port={port}", "run")
         assert done.returncode == 1
         assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
@@ -51,7 +51,7 @@ def test_exit_codes(tmp_path, model, kafka, options):
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(name='torch')")
     done = detector("--set", f"model.path={model}", "check", PYTHONPATH=path)
     assert done.returncode == 2
-    assert "DETECTOR_MODEL__ENGINE=torch: torch is not installed here" in done.stdout
+    assert "DETECTOR_MODEL__ENGINE=torch: torch is not installed; install it" in done.stdout
 
     (tmp_path / "sklearn.py").write_text("raise ModuleNotFoundError(name='sklearn')")
     done = detector("--set", f"model.path={model}", "--set", "model.engine=numpy", "score", SAMPLE, PYTHONPATH=path)
@@ -60,18 +60,16 @@ def test_exit_codes(tmp_path, model, kafka, options):
 
     done = detector("--set", "http.port=0", "run", cwd=tmp_path)
     assert done.returncode == 3
-    assert done.stderr.splitlines()[-1].startswith("detector: models/current: no model folder there")
+    assert done.stderr.splitlines()[-1].startswith("detector: models/current: no such model folder; ")
 
-    sink = KafkaPythonSink(kafka)
-    write_all(sink, [OutgoingRecord(kafka.events_topic, None, b"?", [])] * 30)
-    sink.close(5)
+    write(kafka, [OutgoingRecord(kafka.events_topic, None, b"?", [])] * 30)
     done = detector(*options, "--set", "http.port=0", "--set", "dead_letter.max_consecutive=20", "run")
     assert done.returncode == 4
-    assert "records in a row could not be read" in done.stderr.splitlines()[-1]
+    assert "21 invalid records in a row, the last: not_json" in done.stderr.splitlines()[-1]
 
 
-def test_check_has_a_line_for_each_thing(options, tmp_path, kafka):
-    """Before a deployment: settings, model, brokers, topics, rights."""
+def test_check_prints_a_line_for_each_check(options, tmp_path, kafka):
+    """Problems with settings, model, brokers, topics or ACLs would appear only after a deployment."""
     good = detector(*options, "check", "--connect")
     assert good.returncode == 0, good.stdout
     assert [line[:4] for line in good.stdout.splitlines()] == ["ok  "] * 7
@@ -79,7 +77,7 @@ def test_check_has_a_line_for_each_thing(options, tmp_path, kafka):
 
     bad = detector(*options, "--set", "kafka.alerts_topic=nowhere", "check", "--connect")
     assert bad.returncode == 1
-    assert "FAIL  topic nowhere  topic nowhere does not exist: kafka-topics.sh" in bad.stdout
+    assert "FAIL  topic nowhere  topic nowhere does not exist; create it with: kafka-topics.sh" in bad.stdout
 
     unreachable = detector(*options, "--set", "kafka.bootstrap_servers=127.0.0.1:1", "check", "--connect")
     assert unreachable.returncode == 1
@@ -88,8 +86,8 @@ def test_check_has_a_line_for_each_thing(options, tmp_path, kafka):
     assert detector("check", cwd=tmp_path).returncode == 3
 
 
-def test_config_shows_values_and_origins():
-    """Whoever wonders where a value comes from."""
+def test_config_prints_values_and_origins():
+    """Operators could not find out where a value comes from."""
     done = detector("config", DETECTOR_KAFKA__GROUP_ID="blue")
 
     assert done.returncode == 0
@@ -98,14 +96,14 @@ def test_config_shows_values_and_origins():
 
 
 def test_model_show_and_verify(model, tmp_path):
-    """The model folder from the command line, good and broken."""
+    """Operators could not inspect a model, or would trust a damaged one."""
     assert "beth-mlp" in detector("model", "show", model).stdout
     assert detector("model", "verify", model).returncode == 0
     assert detector("model", "verify", tmp_path).returncode == 3
 
 
-def test_score_of_ndjson_skips_what_is_no_event_and_says_so(model, tmp_path):
-    """Tracee's own JSON lines can be scored; bad lines keep their row number free."""
+def test_score_of_ndjson_reports_invalid_lines(model, tmp_path):
+    """Invalid lines would stop the scoring of a file, or shift the row numbers of the others."""
     lines = [event(userId=1), b"{", event(userId=2), b"[]"]
     (tmp_path / "events.ndjson").write_bytes(b"\n".join(lines) + b"\n")
 
@@ -116,8 +114,8 @@ def test_score_of_ndjson_skips_what_is_no_event_and_says_so(model, tmp_path):
     assert [line.split(",")[0] for line in (tmp_path / "s.csv").read_text().splitlines()] == ["row", "0", "2"]
 
 
-def test_score_of_a_missing_file(model):
-    """One line, exit 2."""
+def test_score_of_a_missing_file_is_one_line(model):
+    """A mistyped path would be a traceback."""
     done = detector("--set", f"model.path={model}", "score", "nowhere.csv")
 
     assert done.returncode == 2
@@ -125,7 +123,7 @@ def test_score_of_a_missing_file(model):
 
 
 def test_demo_accounts_for_every_event(tmp_path):
-    """The newcomer's first minutes: it ends by itself, and its last line is the ledger."""
+    """A newcomer's first command would fail, or show lost events."""
     done = detector("demo", cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
@@ -135,34 +133,62 @@ def test_demo_accounts_for_every_event(tmp_path):
     assert "every event accounted for" in done.stdout
 
 
-def test_keep_goes_on_until_ctrl_c(model, tmp_path):
-    """`demo --keep` is for looking at metrics and alerts at leisure."""
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "detector",
-            "--set",
-            f"model.path={model}",
-            "--set",
-            "model.engine=numpy",
-            "demo",
-            "--keep",
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    said = "".join(itertools.takewhile(lambda line: not line.startswith("Replaying on"), process.stdout))
-    metrics = re.search(r"Detector is ready: (\S+)", said)[1]
-
-    def consumed():
-        with urllib.request.urlopen(metrics, timeout=10) as page:
-            return float(re.search(r"^detector_records_consumed_total (\S+)", page.read().decode(), re.MULTILINE)[1])
-
-    wait_until(lambda: consumed() > 12_500, "events behind the first round")
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+def test_demo_with_keep_replays_until_ctrl_c(model, tmp_path):
+    """Newcomers would have no time to look at metrics and alerts."""
+    command = [sys.executable, "-m", "detector", "--set", f"model.path={model}", "--set", "model.engine=numpy"]
+    with subprocess.Popen(
+        [*command, "demo", "--keep"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            printed = "".join(itertools.takewhile(lambda line: not line.startswith("Still replaying"), process.stdout))
+            found = re.search(r"Detector is ready: (\S+)", printed)
+            assert found, printed
+            wait_until(lambda: consumed(found[1]) > 12_500, "events after the first replay")
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
 
     assert process.returncode == 0, errors
     assert output.splitlines()[-1].endswith(", lost 0")
+
+
+def consumed(metrics_url: str) -> float:
+    """The number of records that a daemon has consumed."""
+    with urllib.request.urlopen(metrics_url, timeout=10) as page:
+        found = re.search(r"^detector_records_consumed_total (\S+)", page.read().decode(), re.MULTILINE)
+    assert found
+    return float(found[1])
+
+
+def test_train_verb_has_the_options_of_train_py():
+    """Users who installed the package could not do what the documentation of train.py says."""
+    verb, script = detector("train", "--help"), train_command("--help")
+
+    assert (verb.returncode, script.returncode) == (0, 0)
+    assert verb.stdout.startswith("Usage: detector train [OPTIONS] ") or " detector train [OPTIONS]" in verb.stdout
+    assert "--target-accuracy" in verb.stdout
+    assert verb.stdout.split("\n", 2)[2] == script.stdout.split("\n", 2)[2]
+
+
+def test_train_verb_reports_errors_like_train_py(tmp_path):
+    """Users who installed the package would get other exit codes or a traceback."""
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    for arguments in [("rows.csv",), ("rows.csv", "--nonsense")]:
+        verb, script = detector("train", *arguments, cwd=tmp_path), train_command(*arguments, cwd=tmp_path)
+        assert (verb.returncode, script.returncode) == (2, 2)
+        assert "Traceback" not in verb.stderr + script.stderr
+        if arguments == ("rows.csv",):
+            assert verb.stderr == script.stderr
+            assert len(verb.stderr.splitlines()) == 1
+
+
+def test_train_verb_without_its_extra_is_one_line(tmp_path):
+    """Users without the optional packages would see a traceback, and not learn what to install."""
+    (tmp_path / "sklearn.py").write_text("raise ModuleNotFoundError('No module named sklearn', name='sklearn')")
+
+    for arguments in ["--help"], [SAMPLE]:
+        done = detector("train", *arguments, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == 'detector: training needs the extra `train`: pip install "detector[train]"\n'

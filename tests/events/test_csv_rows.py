@@ -1,4 +1,4 @@
-"""BETH rows from CSV files."""
+"""Reading BETH rows from CSV files."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import pytest
 
 from detector.errors import UsageError
 from detector.events.csv_rows import read_rows
+from detector.features.beth import BETH
 from detector.local.demo import SAMPLE
 from tests.helpers import FULL_ROWS
 
@@ -20,16 +21,16 @@ def write(tmp_path: Path, text: str | bytes) -> Path:
 
 
 def test_bundled_sample_is_the_real_head_of_beth():
-    """The sample that everything is shown on has the rows and labels that its page states."""
-    rows = list(read_rows(SAMPLE, require_label=True))
+    """The demo and the documented figures would rest on other rows than the sample's page states."""
+    rows = list(read_rows(SAMPLE, BETH.fields, require_label=True))
 
     assert len(rows) == 12_500
     assert [number for number, row in enumerate(rows) if row.label] == list(range(273))
 
 
 def test_original_16_columns_with_their_types():
-    """Numbers become numbers and text stays text, so that an alert carries the row as it was."""
-    first = next(read_rows(FULL_ROWS))
+    """An alert would otherwise not have the row as it was recorded."""
+    first = next(read_rows(FULL_ROWS, BETH.fields))
 
     assert len(first.event) == 16
     assert first.event["timestamp"] == 1809.495787
@@ -49,19 +50,27 @@ def test_original_16_columns_with_their_types():
         f"\ufeff,{HEADER}\r\n17,{ROW}\r\n",
         f"Unnamed: 0,{HEADER}\n0,{ROW}\n\n",
     ],
-    ids=["plain", "no end", "CRLF", "BOM", "index", "unnamed index, BOM, CRLF", "pandas index, blank line"],
+    ids=[
+        "plain",
+        "no newline at the end",
+        "CRLF",
+        "BOM",
+        "index",
+        "unnamed index, BOM, CRLF",
+        "pandas index, blank line",
+    ],
 )
 def test_variants_of_the_8_columns_are_the_same_row(tmp_path, text):
-    """Files that went through other tools need no repair by hand."""
-    (row,) = read_rows(write(tmp_path, text))
+    """Users would have to repair files that other tools have written."""
+    (row,) = read_rows(write(tmp_path, text), BETH.fields)
 
     assert row.event == {**dict(zip(HEADER.split(","), map(int, ROW.split(",")), strict=True))}
 
 
-def test_other_shape_is_refused_with_missing_and_found_columns(tmp_path):
-    """The wrong file is told apart at its first line."""
+def test_file_with_other_columns_is_an_error_with_missing_and_found_columns(tmp_path):
+    """Users would not see at once that they gave the wrong file."""
     with pytest.raises(UsageError, match=r"missing columns processId, .*; found a, b"):
-        list(read_rows(write(tmp_path, "a,b\n1,2\n")))
+        list(read_rows(write(tmp_path, "a,b\n1,2\n"), BETH.fields))
 
 
 @pytest.mark.parametrize(
@@ -75,28 +84,28 @@ def test_other_shape_is_refused_with_missing_and_found_columns(tmp_path):
         (f"{HEADER}\n1,2,3,{'9' * 5000},5,6,7,0\n", r"does not fit in 64 bits"),
         (f"{HEADER}\n1,2,3,4,5,6,7,2\n", r"column sus_label: '2' is not a label"),
         (f"{HEADER}\n1,2,3\n", r"rows.csv:2: 3 cells where the header has 8"),
-        (f"{HEADER},userId\n{ROW},1\n", r"columns named twice: userId"),
+        (f"{HEADER},userId\n{ROW},1\n", r"duplicate columns: userId"),
         ("", r"found none"),
         (b"\xff\xfe\x00", r"not UTF-8"),
         (f'{HEADER}\n"1,2\n', r"not CSV"),
     ],
 )
-def test_bad_row_is_reported_with_file_line_column_and_value(tmp_path, text, error):
-    """Whoever prepared the file can go to the very cell."""
+def test_invalid_row_is_an_error_with_file_line_column_and_value(tmp_path, text, error):
+    """Users would have to search the file for the invalid cell."""
     with pytest.raises(UsageError, match=error):
-        list(read_rows(write(tmp_path, text)))
+        list(read_rows(write(tmp_path, text), BETH.fields))
 
 
-def test_label_is_required_only_where_it_is_needed(tmp_path):
-    """Unlabelled rows can be replayed and scored, but not trained on."""
+def test_label_column_is_required_for_training_only(tmp_path):
+    """Unlabelled rows could not be replayed and scored, or training would fail later with an obscure error."""
     path = write(tmp_path, HEADER.removesuffix(",sus_label") + "\n" + ROW.removesuffix(",1") + "\n")
 
-    assert [row.label for row in read_rows(path)] == [None]
+    assert [row.label for row in read_rows(path, BETH.fields)] == [None]
     with pytest.raises(UsageError, match="missing columns sus_label or sus"):
-        list(read_rows(path, require_label=True))
+        list(read_rows(path, BETH.fields, require_label=True))
 
 
-def test_missing_file():
-    """A typing error in a path is one line."""
+def test_missing_file_is_one_line():
+    """A mistyped path would be a traceback."""
     with pytest.raises(UsageError, match=r"nowhere.csv: cannot be read: No such file"):
-        list(read_rows(Path("nowhere.csv")))
+        list(read_rows(Path("nowhere.csv"), BETH.fields))

@@ -1,99 +1,49 @@
-"""Bytes to events."""
+"""Record values to events: the fast decoder, and its agreement with the strict one."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from detector.events.decode import decode
-from detector.events.second_opinion import REASONS, Refused, host_name, read_event
-from detector.records import FEATURES
+from detector.events.decode import Decoder
+from detector.events.source import load_source
+from detector.events.strict_decode import REASONS, InvalidEventError, StrictDecoder, host_name
+from detector.features.beth import BETH
+from tests.events.values import INVALID, VALID
 from tests.helpers import GOOD, event
 
-BAD = {
-    "null value": (None, "tombstone"),
-    "empty bytes": (b"", "not_json"),
-    "truncated": (event()[:-5], "not_json"),
-    "array": (b"[1]", "not_an_object"),
-    "number": (b"5", "not_an_object"),
-    "null": (b"null", "not_an_object"),
-    "string": (b'"x"', "not_an_object"),
-    "nested 10,000 deep": (event()[:-1] + b',"x":' + b"[" * 10_000 + b"]" * 10_000 + b"}", "not_json"),
-    "5 MB of text": (b"x" * 5_000_000, "not_json"),
-    "invalid UTF-8": (b"\xff\xfe", "not_utf8"),
-    "invalid UTF-8 in an unknown field": (event()[:-1] + b',"x":"\xff"}', "not_utf8"),
-    "invalid UTF-8 in an unknown name": (event()[:-1] + b',"\xff":1}', "not_utf8"),
-    "surrogate encoded as UTF-8": (event()[:-1] + b',"x":"\xed\xa0\x80"}', "not_utf8"),
-    "byte-order mark": (b"\xef\xbb\xbf" + event(), "not_json"),
-    "NaN in an unknown field": (event()[:-1] + b',"x":NaN}', "not_json"),
-    "Infinity": (event()[:-1] + b',"x":-Infinity}', "not_json"),
-    "leading zero": (event()[:-1] + b',"x":01}', "not_json"),
-    "trailing comma": (event()[:-1] + b",}", "not_json"),
-    "something behind it": (event() + b"x", "not_json"),
-    "missing": (json.dumps({k: v for k, v in GOOD.items() if k != "userId"}).encode(), "missing_field"),
-    "required null": (event(userId=None), "wrong_type"),
-    "float": (event(userId=1.5), "wrong_type"),
-    "whole float": (event(userId=1.0), "wrong_type"),
-    "exponent": (event()[:-1].replace(b'"userId": 100', b'"userId": 1e2') + b"}", "wrong_type"),
-    "boolean": (event(userId=True), "wrong_type"),
-    "text": (event(userId="root"), "wrong_type"),
-    "empty string": (event(userId=""), "wrong_type"),
-    "plus sign": (event(userId="+1"), "wrong_type"),
-    "spaces": (event(userId=" 1"), "wrong_type"),
-    "new line": (event(userId="1\n"), "wrong_type"),
-    "other digits": (event(userId="\u0661"), "wrong_type"),
-    "list": (event(userId=[1]), "wrong_type"),
-    "2**63": (event(userId=2**63), "out_of_range"),
-    "-2**63-1": (event(userId=-(2**63) - 1), "out_of_range"),
-    "2**64": (event(userId=2**64), "out_of_range"),
-    "2**63 as text": (event(userId=str(2**63)), "out_of_range"),
-    "5,000 digits": (event()[:-1].replace(b'"userId": 100', b'"userId": 1' + b"0" * 5000) + b"}", "out_of_range"),
-    "5,000 digits as text": (event(userId="9" * 5000), "out_of_range"),
-    "bad, then overwritten by worse": (event()[:-1] + b',"userId":true}', "wrong_type"),
-}
-
-GOOD_ONES = {
-    "as it is": event(),
-    "decimal strings": json.dumps({k: str(v) for k, v in GOOD.items()}).encode(),
-    "unknown fields": event(container={"id": "x"}, tags=[1, None]),
-    "leading zeros in text": event(userId="00100"),
-    "spaces around it": b" \n" + event() + b"\t ",
-    "duplicate keys, the last counts": event(userId="root")[:-1] + b',"userId":100}',
-    "lone surrogate, which the grammar permits": event()[:-1] + b',"x":"\\ud800"}',
-    "huge numbers in unknown fields": event()[:-1] + b',"x":1e400,"y":1' + b"0" * 5000 + b"}",
-    "escaped names": event().replace(b'"userId"', b'"\\u0075serId"'),
-    "odd types in optional fields": event(sus=[1], sus_label={"a": 1}, hostName=7, timestamp="now"),
-    "text beyond ASCII": json.dumps(GOOD | {"args": "äß漢😀"}, ensure_ascii=False).encode(),
-}
+decode = Decoder(load_source("beth"), BETH.fields)
+strict_decode = StrictDecoder(load_source("beth"), BETH.fields)
 
 
-@pytest.mark.parametrize(("value", "reason"), BAD.values(), ids=BAD)
-def test_bad_record_is_rejected_with_its_reason_and_the_rest_is_read(value, reason):
-    """One bad record among good ones costs only itself."""
+@pytest.mark.parametrize(("value", "reason"), INVALID.values(), ids=INVALID)
+def test_invalid_record_has_its_reason_and_the_other_records_are_decoded(value, reason):
+    """One invalid record would otherwise cost the valid events around it."""
     decoded = decode([event(userId=1), value, event(userId=2)])
 
-    assert [(reject.place, reject.reason) for reject in decoded.rejects] == [(1, reason)]
-    assert decoded.rejects[0].detail
+    assert [(record.row, record.reason) for record in decoded.invalid] == [(1, reason)]
+    assert decoded.invalid[0].detail
     assert list(decoded.accepted) == [0, 2]
-    assert decoded.features[:, 3].tolist() == [1, 2]
+    assert decoded.fields[:, 3].tolist() == [1, 2]
 
 
-@pytest.mark.parametrize("value", GOOD_ONES.values(), ids=GOOD_ONES)
-def test_good_record_is_read_however_it_is_written(value):
-    """What the contract permits gives the same features as the plain form."""
+@pytest.mark.parametrize("value", VALID.values(), ids=VALID)
+def test_valid_event_gives_the_same_fields_however_it_is_written(value):
+    """Events of producers that write JSON differently would otherwise be dead letters, or get other scores."""
     decoded = decode([value])
 
-    assert decoded.rejects == []
-    assert decoded.features.tolist() == [[float(GOOD[name]) for name in FEATURES]]
+    assert decoded.invalid == []
+    assert decoded.fields.tolist() == [[float(GOOD[name]) for name in BETH.fields]]
 
 
-def test_largest_integers_are_events():
-    """Both ends of the 64-bit range are inside it, as numbers and as text."""
+def test_both_ends_of_the_64_bit_range_are_valid():
+    """Events with the smallest or the largest integer, as a number or as text, would otherwise be dead letters."""
     values = [event(userId=form(n)) for n in (-(2**63), 2**63 - 1) for form in (int, str)]
 
-    assert decode(values).features[:, 3].tolist() == [-(2.0**63)] * 2 + [2.0**63] * 2
+    assert decode(values).fields[:, 3].tolist() == [-(2.0**63)] * 2 + [2.0**63] * 2
 
 
 @pytest.mark.parametrize(
@@ -113,16 +63,16 @@ def test_largest_integers_are_events():
         ({"evil": 1}, -1),
     ],
 )
-def test_label_is_read_from_sus_label_else_sus(fields, label):
-    """Live precision and recall rest on the label that the record carries."""
+def test_label_is_sus_label_or_else_sus(fields, label):
+    """Live precision and recall would be computed from a wrong label."""
     assert decode([event(**fields)]).labels.tolist() == [label]
 
 
 def test_empty_batch():
-    """A batch of nothing is a matrix of no rows, not an error."""
+    """A poll without records would otherwise stop the service."""
     decoded = decode([])
 
-    assert decoded.features.shape == (0, 7)
+    assert decoded.fields.shape == (0, 7)
     assert decoded.labels.shape == (0,)
 
 
@@ -131,43 +81,43 @@ json_values = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=8,
 )
-feature_values = st.integers(-(2**70), 2**70) | st.integers(-(2**70), 2**70).map(str) | json_values
+field_values = st.integers(-(2**70), 2**70) | st.integers(-(2**70), 2**70).map(str) | json_values
 almost_events = st.builds(
     lambda extra, changes, missing: json.dumps(
         {name: value for name, value in (extra | GOOD | changes).items() if name not in missing}
     ).encode(),
     st.dictionaries(st.text(), json_values, max_size=2),
-    st.dictionaries(st.sampled_from((*FEATURES, "sus", "sus_label")), feature_values, max_size=3),
-    st.sets(st.sampled_from(FEATURES), max_size=1),
+    st.dictionaries(st.sampled_from((*BETH.fields, "sus", "sus_label")), field_values, max_size=3),
+    st.sets(st.sampled_from(BETH.fields), max_size=1),
 )
-cut = st.builds(lambda value, at: value[: at % (len(value) + 1)], almost_events, st.integers(0))
-records = st.lists(st.none() | st.binary() | st.text().map(str.encode) | almost_events | cut, max_size=8)
+truncated_events = st.builds(lambda value, at: value[: at % (len(value) + 1)], almost_events, st.integers(0))
+records = st.lists(st.none() | st.binary() | st.text().map(str.encode) | almost_events | truncated_events, max_size=8)
 
 
 @settings(max_examples=400, deadline=None)
 @given(records)
-def test_any_bytes_give_an_event_or_a_reasoned_reject(values):
-    """Whatever is in the topic: nothing raises, in = out, and each reject has one of the contract's reasons."""
+def test_any_bytes_are_an_event_or_an_invalid_record_with_a_reason(values):
+    """A value could otherwise stop the service, or be neither scored nor a dead letter."""
     decoded = decode(values)
 
-    assert len(decoded.accepted) + len(decoded.rejects) == len(values)
-    assert sorted([*decoded.accepted, *(reject.place for reject in decoded.rejects)]) == list(range(len(values)))
-    assert {reject.reason for reject in decoded.rejects} <= set(REASONS)
-    assert decoded.features.shape == (len(decoded.accepted), 7)
+    assert len(decoded.accepted) + len(decoded.invalid) == len(values)
+    assert sorted([*decoded.accepted, *(record.row for record in decoded.invalid)]) == list(range(len(values)))
+    assert {record.reason for record in decoded.invalid} <= set(REASONS)
+    assert decoded.fields.shape == (len(decoded.accepted), 7)
 
 
 @settings(max_examples=400, deadline=None)
 @given(almost_events | st.binary())
-def test_fast_path_agrees_with_the_letter_of_the_contract(value):
-    """The fast path never accepts what the complete reading refuses, and gives the same numbers."""
+def test_fast_decoder_agrees_with_the_strict_decoder(value):
+    """Whether an event is valid, and its numbers, would otherwise depend on the records around it."""
     decoded = decode([value])
     try:
-        complete = read_event(value)
-    except Refused as refused:
-        assert [reject.reason for reject in decoded.rejects] == [refused.reason]
+        row = strict_decode(value)
+    except InvalidEventError as error:
+        assert [record.reason for record in decoded.invalid] == [error.reason]
     else:
-        assert np.array_equal(decoded.features, [[float(complete[name]) for name in FEATURES]])
-        assert decoded.labels.tolist() == [complete.get("sus_label", -1)]
+        assert np.array_equal(decoded.fields, [list(map(float, row[: len(BETH.fields)]))])
+        assert decoded.labels.tolist() == [row[len(BETH.fields)]]
 
 
 host_keys = st.sampled_from(['"hostName"', '"host\\u004eame"'])
@@ -179,15 +129,15 @@ host_keys = st.sampled_from(['"hostName"', '"host\\u004eame"'])
     st.dictionaries(st.text(), json_values),
     st.booleans(),
 )
-def test_host_is_the_last_of_that_name_if_it_is_a_text(names, others, ascii_only):
-    """As a JSON parser reads it, whatever else is in the event, and however it is spelt."""
+def test_host_is_the_last_value_with_that_key_when_it_is_a_string(names, others, ascii_only):
+    """Alerts of one host would otherwise have different keys, and lose their order."""
 
-    def spelt(value):
+    def as_json(value: Any) -> str:
         return json.dumps(value, ensure_ascii=ascii_only)
 
-    fields = [f"{spelt(name)}:{spelt(value)}" for name, value in (*GOOD.items(), *others.items())]
-    value = ("{" + ",".join(fields + [f"{key}:{spelt(name)}" for key, name in names]) + "}").encode()
-    assume(not decode([value]).rejects)
+    fields = [f"{as_json(name)}:{as_json(value)}" for name, value in (*GOOD.items(), *others.items())]
+    value = ("{" + ",".join(fields + [f"{key}:{as_json(name)}" for key, name in names]) + "}").encode()
+    assume(not decode([value]).invalid)
     name = names[-1][1]
 
     assert host_name(value) == (name if isinstance(name, str) and name else None)

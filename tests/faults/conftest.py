@@ -1,102 +1,103 @@
-"""Which client library is hurt: kafka-python by `make test`, and librdkafka where it is marked; both by `make soak`."""
+"""Fixtures for fault injection: the client library, the delivery guarantee, deployments and a faulty broker.
 
-import os
+`make test` runs every fault with kafka-python, and those marked `both_clients` with librdkafka too. `make soak` runs
+every fault with both.
+"""
+
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from uuid import uuid4
 
 import pytest
 
-from detector.local.topics import create_topics
 from detector.settings import KafkaSettings
-from tests.faults.hurt import Hurt
-from tests.faults.scene import Scene
+from detector.stream.admin.topics import create_topics
+from tests.faults.deployment import Deployment, open_deployment
+from tests.faults.faulty_broker import FaultyBroker
+from tests.faults.soak import SOAK
 
-HERE = Path(__file__).parent
-SOAK = "DETECTOR_SOAK_KILLS" in os.environ
+FOLDER = Path(__file__).parent
 
 
 @pytest.fixture(params=["kafka-python", "librdkafka"])
-def client(request):
+def client(request) -> str:
     return request.param
 
 
 @pytest.fixture(params=["at-least-once", "exactly-once"])
-def guarantee(request):
+def guarantee(request) -> str:
     return request.param
 
 
 @pytest.fixture
-def options(model, guarantee, client):
-    """What every daemon of a test is started with."""
+def options(model, guarantee, client) -> list[str]:
+    """The command-line options of every daemon of a test."""
     options = ["--set", f"model.path={model}", "--set", "model.engine=numpy", "--set", "batch.max_records=200"]
     return [*options, "--set", f"delivery.guarantee={guarantee}", "--set", f"kafka.client={client}"]
 
 
 @pytest.fixture
-def conclude(client, guarantee):
-    """Ends a test with its books, printed and held to what was promised.
+def assert_accounted_for(client, guarantee) -> Callable[..., None]:
+    """Checks at the end of a test that every event is accounted for, and prints the figures.
 
-    Nothing lost, nothing that should not be there, and with exactly-once nothing twice.
+    No event may be lost and no output may be unexpected; with exactly-once there may be no duplicate either.
     """
 
-    def conclude(scene: Scene, fault: str, *first_new_alerts_s: float) -> None:
-        ledger = scene.books()
+    def check(deployment: Deployment, fault: str, *first_new_alerts_s: float) -> None:
+        result = deployment.reconcile()
         low, high, middle = min(first_new_alerts_s), max(first_new_alerts_s), median(first_new_alerts_s)
         times = f"{middle:.1f} s" if low == high else f"{low:.1f} to {high:.1f} s, median {middle:.1f}"
         print(
-            f"\n{client}, {guarantee}: {fault}: {ledger.events} events, lost {ledger.lost}, "
-            f"duplicates {ledger.duplicates}; first new alert after {times}"
+            f"\n{client}, {guarantee}: {fault}: {result.events} events, lost {result.lost}, "
+            f"duplicates {result.duplicates}; first new alert after {times}"
         )
-        assert ledger.events > 0
-        assert ledger.alerts > 0
-        assert (ledger.lost, ledger.unexpected) == (0, 0)
+        assert result.events > 0
+        assert result.alerts > 0
+        assert (result.lost, result.unexpected) == (0, 0)
         if guarantee == "exactly-once":
-            assert ledger.duplicates == 0
+            assert result.duplicates == 0
 
-    return conclude
+    return check
 
 
 @pytest.fixture
-def scene(kafka, scorer, options, tmp_path):
-    """On the broker that all tests of the run share."""
-    opened = Scene(kafka, scorer, options, tmp_path)
-    yield opened
-    opened.close()
+def deployment(kafka, scorer, options, tmp_path) -> Iterator[Deployment]:
+    """A deployment on the broker that all tests of the run share."""
+    with open_deployment(kafka, scorer, options, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
-def hurt(tmp_path_factory):
-    """A broker of the module's own."""
-    opened = Hurt(tmp_path_factory.mktemp("hurt") / "kafka")
-    yield opened
-    opened.stop()
+def faulty_broker(tmp_path_factory) -> Iterator[FaultyBroker]:
+    """A broker that only the tests of one module use."""
+    broker = FaultyBroker(tmp_path_factory.mktemp("faulty") / "kafka")
+    yield broker
+    broker.stop()
 
 
 @pytest.fixture
-def hurt_scene(hurt, scorer, options, tmp_path):
-    """On the broker that the module hurts, with topics of the test's own."""
+def exposed_deployment(faulty_broker, scorer, options, tmp_path) -> Iterator[Deployment]:
+    """A deployment on the faulty broker, with topics that no other test uses."""
     names = {
         name: f"{name}-{uuid4().hex[:8]}" for name in ("events_topic", "alerts_topic", "dead_letter_topic", "group_id")
     }
-    kafka = KafkaSettings(bootstrap_servers=hurt.broker.bootstrap_servers, **names)
+    kafka = KafkaSettings(bootstrap_servers=faulty_broker.bootstrap_servers, **names)
     create_topics(kafka, 4)
-    opened = Scene(kafka, scorer, options, tmp_path)
-    yield opened
-    opened.close()
+    with open_deployment(kafka, scorer, options, tmp_path) as opened:
+        yield opened
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out librdkafka's share of a fault that is not marked, unless this is the soak; pytest shows all tests."""
-    left_out = [item for item in items if item.path.is_relative_to(HERE) and _is_for_the_soak(item)]
-    items[:] = [item for item in items if item not in left_out]
-    config.hook.pytest_deselected(items=left_out)
+    """Deselect what only `make soak` runs: librdkafka's variant of faults that are not marked `both_clients`."""
+    deselected = [item for item in items if item.path.is_relative_to(FOLDER) and _is_only_for_soak(item)]
+    items[:] = [item for item in items if item not in deselected]
+    config.hook.pytest_deselected(items=deselected)
 
 
-def _is_for_the_soak(item) -> bool:
+def _is_only_for_soak(item) -> bool:
     call = getattr(item, "callspec", None)
-    is_librdkafka = call is not None and call.params.get("client") == "librdkafka"
+    if SOAK or call is None or call.params.get("client") != "librdkafka":
+        return False
     marker = item.get_closest_marker("both_clients")
-    guarantees = marker.args if marker and marker.args else None
-    wanted = marker is not None and (guarantees is None or call.params["guarantee"] in guarantees)
-    return not SOAK and is_librdkafka and not wanted
+    return marker is None or bool(marker.args and call.params["guarantee"] not in marker.args)

@@ -1,153 +1,162 @@
-"""Daemons that are killed, frozen, joined and left: nothing is lost, and nothing doubled where that is promised."""
+"""Daemons that are killed, frozen, started and stopped: no event is lost, and exactly-once has no duplicates."""
 
-import os
 import random
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
+from kafka import KafkaAdminClient, TopicPartition
+from kafka.admin import NewPartitions
 
-from detector.local.topics import create_topics
-from tests.faults.scene import first_new_alert_s
+from detector.settings import KafkaSettings
+from detector.stream.admin.topics import create_topics
+from tests.faults.soak import DAEMON_KILLS
 from tests.helpers import wait_until
 
-KILLS = int(os.environ.get("DETECTOR_SOAK_KILLS", "20"))
 SESSION_TIMEOUT_S = 10.0
+ALL_PARTITIONS = set(range(4))
+
+
+@contextmanager
+def admin_client(kafka: KafkaSettings) -> Iterator[KafkaAdminClient]:
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    try:
+        yield admin
+    finally:
+        admin.close()
 
 
 @pytest.mark.both_clients
 @pytest.mark.timeout(3600)
-def test_killed_at_random_moments(scene, conclude):
-    """SIGKILL asks nobody: between any two lines of the loop, and in the middle of a commit."""
+def test_killed_at_random_moments(deployment, assert_accounted_for):
+    """A crash can happen between any two statements, and during a commit; no event may be lost by it."""
     moments = random.Random(0)  # noqa: S311 - moments, not secrets
-    back = []
-    with scene.flow(rate=1000):
-        daemon = scene.start_ready("--set", "kafka.instance_id=one")
-        for _ in range(KILLS // 2):
-            time.sleep(moments.uniform(0.0, 1.0))  # the fault's own moment, not a wait for anything
-            assert daemon.process.poll() is None  # it dies of the kill, and of nothing else
+    assigned_s = []
+    with deployment.load(rate=1000):
+        daemon = deployment.start_ready("--set", "kafka.instance_id=one")
+        for _ in range(DAEMON_KILLS // 2):
+            time.sleep(moments.uniform(0.0, 1.0))  # the random moment of the kill
+            assert daemon.process.poll() is None  # it has not exited by itself
             daemon.process.kill()
             daemon.process.wait()
             killed = time.monotonic()
-            daemon = scene.start("--set", "kafka.instance_id=one")
-            daemon.wait_for_log("partitions assigned")
-            back.append(time.monotonic() - killed)
-        back_s = first_new_alert_s(scene, killed)
+            daemon = deployment.start("--set", "kafka.instance_id=one")
+            daemon.wait_for_log("partitions_assigned")
+            assigned_s.append(time.monotonic() - killed)
+        recovery_s = deployment.first_new_alert_s(killed)
 
-    fault = f"{KILLS // 2} SIGKILLs, assigned again after {min(back):.1f} to {max(back):.1f} s, and after the last"
-    conclude(scene, fault, back_s)
+    low, high = min(assigned_s), max(assigned_s)
+    fault = f"{DAEMON_KILLS // 2} SIGKILLs, assigned again after {low:.1f} to {high:.1f} s, and after the last"
+    assert_accounted_for(deployment, fault, recovery_s)
 
 
-def test_another_takes_over_from_the_killed(scene, conclude):
-    """Without a fixed identity: after the session timeout the partitions are another instance's, alerts go on.
+def test_another_takes_over_from_the_killed(deployment, assert_accounted_for):
+    """Without static membership, another instance must take over a killed one's partitions after the session timeout.
 
-    An open transaction of the killed one hides what comes behind it, until the brokers end it.
+    With exactly-once, the killed instance's open transaction hides the following alerts until the brokers abort it.
     """
-    with scene.flow(rate=500):
-        one, two = scene.start_ready(), scene.start_ready()
+    with deployment.load(rate=500):
+        one, two = deployment.start_ready(), deployment.start_ready()
         wait_until(lambda: two.metric("detector_assigned_partitions") == 2, "two partitions each")
-        assigned = two.logged("partitions assigned")["partitions"]
-        moved = set(range(4)) - set(assigned)
+        moved = ALL_PARTITIONS - set(two.logged("partitions_assigned")["partitions"])
         one.process.kill()
         killed = time.monotonic()
         wait_until(lambda: two.metric("detector_assigned_partitions") == 4, "the partitions of the killed one")
         taken_over = time.monotonic()
-        before = scene.alerts(moved)
-        first_s = first_new_alert_s(scene, killed)
-        wait_until(lambda: scene.alerts(moved) > before, "an alert from the partitions that moved")
-        back = time.monotonic()
+        before = deployment.alerts(moved)
+        first_s = deployment.first_new_alert_s(killed)
+        wait_until(lambda: deployment.alerts(moved) > before, "an alert from the partitions that moved")
+        recovered = time.monotonic()
 
-    conclude(scene, f"one of two killed, its partitions moved after {taken_over - killed:.1f} s", back - killed)
+    fault = f"one of two killed, its partitions moved after {taken_over - killed:.1f} s"
+    assert_accounted_for(deployment, fault, recovered - killed)
     assert first_s <= SESSION_TIMEOUT_S + 15
-    assert back - taken_over <= 15
+    assert recovered - taken_over <= 15
 
 
-def test_stopped_beyond_the_session_timeout_and_resumed(scene, conclude):
-    """A zombie: it wakes up with a batch in hand whose partitions are another's by now."""
-    with scene.flow(rate=500):
-        one = scene.start_ready()
-        one.process.send_signal(signal.SIGSTOP)
-        two = scene.start("--set", "http.port=0")
-        wait_until(lambda: two.logged("partitions assigned") and two.metric("detector_assigned_partitions") == 4, "all")
-        scene.write(1000)
-        one.process.send_signal(signal.SIGCONT)
-        back_s = first_new_alert_s(scene, time.monotonic())
-        wait_until(lambda: one.metric("detector_assigned_partitions") == 2, "its share after it came back")
+def test_stopped_beyond_the_session_timeout_and_resumed(deployment, assert_accounted_for):
+    """A suspended instance resumes with a batch whose partitions belong to another by now; it must not commit it."""
+    with deployment.load(rate=500):
+        suspended = deployment.start_ready()
+        suspended.process.send_signal(signal.SIGSTOP)
+        other = deployment.start()
+        wait_until(
+            lambda: other.logged("partitions_assigned") and other.metric("detector_assigned_partitions") == 4,
+            "all partitions at the other one",
+        )
+        deployment.write(1000)
+        suspended.process.send_signal(signal.SIGCONT)
+        recovery_s = deployment.first_new_alert_s(time.monotonic())
+        wait_until(lambda: suspended.metric("detector_assigned_partitions") == 2, "its share after it was resumed")
 
-    conclude(scene, "a zombie", back_s)
-    assert len(two.wait_for_log("partitions revoked")["partitions"]) == 2  # nobody takes what the other still reads
+    assert_accounted_for(deployment, "suspended beyond the session timeout, and resumed", recovery_s)
+    # The other one gives up exactly the partitions that move: the rest is read without a pause.
+    assert len(other.wait_for_log("partitions_revoked")["partitions"]) == 2
 
 
-def test_instances_join_and_leave_under_load(scene, conclude):
-    """A rolling restart of three, in the cooperative protocol."""
-    with scene.flow(rate=1000):
-        running = [scene.start_ready() for _ in range(3)]
-        for daemon in running[:2]:
+def test_instances_join_and_leave_under_load(deployment, assert_accounted_for):
+    """A rolling restart of three instances costs no event."""
+    with deployment.load(rate=1000):
+        *leaving, last = [deployment.start_ready() for _ in range(3)]
+        for daemon in leaving:
             assert daemon.stop(signal.SIGTERM) == 0
-        left, last = time.monotonic(), running[2]
-        back_s = first_new_alert_s(scene, left)
-        wait_until(lambda: last.metric("detector_assigned_partitions") == 4, "everything at the last one")
+        recovery_s = deployment.first_new_alert_s(time.monotonic())
+        wait_until(lambda: last.metric("detector_assigned_partitions") == 4, "all partitions at the last one")
 
-    conclude(scene, "two of three left", back_s)
+    assert_accounted_for(deployment, "two of three left", recovery_s)
 
 
-def test_more_partitions_are_read(scene, conclude):
-    """A topic that grows: the new partitions are found, from their first record on."""
-    from kafka import KafkaAdminClient
-    from kafka.admin import NewPartitions
-
-    daemon = scene.start_ready()
-    admin = KafkaAdminClient(bootstrap_servers=scene.kafka.bootstrap_servers)
-    admin.create_partitions({scene.kafka.events_topic: NewPartitions(6)})
-    admin.close()
+def test_more_partitions_are_read(deployment, assert_accounted_for):
+    """When a topic grows, its new partitions are read from their first record, without a restart."""
+    daemon = deployment.start_ready()
+    with admin_client(deployment.kafka) as admin:
+        admin.create_partitions({deployment.kafka.events_topic: NewPartitions(6)})
     grown = time.monotonic()
-    scene.write(600)
-    back_s = first_new_alert_s(scene, grown, before=0)
+    deployment.write(600)
+    recovery_s = deployment.first_new_alert_s(grown, before=0)
     wait_until(lambda: daemon.metric("detector_assigned_partitions") == 6, "the new partitions", timeout_s=90)
 
-    conclude(scene, "two partitions more", back_s)
-    assert scene.alerts({4, 5}) > 0
+    assert_accounted_for(deployment, "two partitions more", recovery_s)
+    assert deployment.alerts({4, 5}) > 0
 
 
-def test_retention_passes_the_committed_position(scene, guarantee, client):
-    """What is gone is gone, but it is counted and said, and reading goes on at the policy's end."""
-    from kafka import KafkaAdminClient, TopicPartition
-
-    daemon = scene.start_ready()
-    scene.write(400)
-    scene.books()
+def test_retention_passes_the_committed_offset(deployment, guarantee, client):
+    """Records that retention deletes cannot be scored; the user must learn of it, and the rest must be read."""
+    kafka = deployment.kafka
+    daemon = deployment.start_ready()
+    deployment.write(400)
+    deployment.wait_until_committed()
     daemon.stop(signal.SIGTERM)
-    scene.write(400)
-    admin = KafkaAdminClient(bootstrap_servers=scene.kafka.bootstrap_servers)
-    admin.delete_records({TopicPartition(scene.kafka.events_topic, number): 150 for number in range(4)})
-    admin.close()
-    daemon = scene.start_ready()
+    deployment.write(400)
+    with admin_client(kafka) as admin:
+        admin.delete_records({TopicPartition(kafka.events_topic, number): 150 for number in ALL_PARTITIONS})
+    daemon = deployment.start_ready()
     wait_until(lambda: daemon.metric("detector_offset_resets_total") > 0, "the reset")
-    before, back = scene.alerts(), time.monotonic()
-    scene.write(100)
-    back_s = first_new_alert_s(scene, back, before)
+    before, reset = deployment.alerts(), time.monotonic()
+    deployment.write(100)
+    recovery_s = deployment.first_new_alert_s(reset, before)
 
-    ledger = scene.books()
+    result = deployment.reconcile()
     print(
-        f"\n{client}, {guarantee}: retention passed the committed position: of what is left lost {ledger.lost}, "
-        f"duplicates {ledger.duplicates}; first new alert after {back_s:.1f} s"
+        f"\n{client}, {guarantee}: retention passed the committed offset: of the remaining records lost {result.lost}, "
+        f"duplicates {result.duplicates}; first new alert after {recovery_s:.1f} s"
     )
-    assert ledger.lost == 0
-    assert guarantee == "at-least-once" or ledger.duplicates == 0
-    assert "records before the new one were not read" in daemon.log_file.read_text()
+    assert result.lost == 0
+    assert guarantee == "at-least-once" or result.duplicates == 0
+    line = daemon.logged("committed_offset_missing")
+    assert (line["severity_text"], line["resumed_at"]) == ("ERROR", "earliest")
 
 
-def test_deleted_alerts_topic_is_waited_for(scene, conclude, kafka):
-    """Somebody cleans up too much, and makes the topic again."""
-    from kafka import KafkaAdminClient
-
-    daemon = scene.start_ready()
-    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
-    admin.delete_topics([kafka.alerts_topic])
-    admin.close()
-    scene.write(300)
-    daemon.wait_for_log("delivery waits for acknowledgements; reading is paused")
+def test_deleted_alerts_topic_is_waited_for(deployment, assert_accounted_for, kafka):
+    """When somebody deletes the alerts topic, no alert is lost once the topic is created again."""
+    daemon = deployment.start_ready()
+    with admin_client(kafka) as admin:
+        admin.delete_topics([kafka.alerts_topic])
+    deployment.write(300)
+    daemon.wait_for_log("delivery_waiting")
     create_topics(kafka, 4)
-    back_s = first_new_alert_s(scene, time.monotonic(), before=0)
+    recovery_s = deployment.first_new_alert_s(time.monotonic(), before=0)
 
-    conclude(scene, "the alerts topic deleted, and made again", back_s)
+    assert_accounted_for(deployment, "the alerts topic deleted, and created again", recovery_s)

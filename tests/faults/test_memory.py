@@ -1,58 +1,58 @@
-"""Input at three times what the service takes, for as long as one asks: its memory does not grow."""
+"""Input at three times the rate that the service processes: its memory does not grow."""
 
-import os
 import time
 
 import pytest
 
+from tests.faults.soak import MEMORY_MINUTES
 from tests.helpers import RunningDetector
 
-MINUTES = float(os.environ.get("DETECTOR_SOAK_MEMORY_MINUTES", "0"))
-_WARM_UP_S = (
-    120.0  # alone it is warm within ten seconds; beside other tests, on a slow machine, it was not within thirty
-)
-_SLOWED = {
+_WARM_UP_S = 120.0
+"""Alone the process is warm within 10 s; beside other tests, on a slow machine, it was not within 30 s."""
+_BATCH_RECORDS = {
     "at-least-once": {"kafka-python": 3, "librdkafka": 1},
     "exactly-once": {"kafka-python": 30, "librdkafka": 30},
 }
-"""So few records a batch that those who write can write three times as many: one in two waits for acknowledgements, or
-each is a transaction. Fewer, and it is not through its first answers from the brokers before it is taken for warm."""
-_READ_AHEAD = 100_000  # more records than either client reads ahead
+"""So few that the load can be three times the processed rate: half of the batches wait for acknowledgements, or each is
+a transaction. With even fewer, the daemon would still process the first responses of the brokers after the warm-up."""
+_BACKLOG = 100_000
+"""More records than either client prefetches."""
 _MEASURE_S = 5.0
-_OVERLOAD = 3.5  # of what was taken in the five seconds before: at least three times on the whole
+_OVERLOAD = 3.5
+"""Times the rate of the previous 5 s, so that the total is at least three times."""
 
 
-def taken_per_s(daemon: RunningDetector) -> float:
-    """Records per second, over the next seconds."""
+def processed_per_s(daemon: RunningDetector) -> float:
+    """Records per second, over the next 5 s."""
     before = daemon.metric("detector_records_consumed_total")
-    time.sleep(_MEASURE_S)  # paces the measurement, as does the warm-up
+    time.sleep(_MEASURE_S)  # the measured interval
     return (daemon.metric("detector_records_consumed_total") - before) / _MEASURE_S
 
 
 @pytest.mark.timeout(7200)
-@pytest.mark.skipif(not MINUTES, reason="takes minutes: part of `make soak`")
-def test_memory_is_flat_while_the_backlog_grows(scene, guarantee, client):
-    """What cannot be taken stays in Kafka, not in the process: from its warm state on within 5 %."""
-    daemon = scene.start_ready("--set", f"batch.max_records={_SLOWED[guarantee][client]}")
-    scene.write(_READ_AHEAD)
-    with scene.flow(rate=5000):
+@pytest.mark.skipif(not MEMORY_MINUTES, reason="takes minutes: part of `make soak`")
+def test_memory_is_flat_while_the_backlog_grows(deployment, guarantee, client):
+    """A backlog must stay in Kafka: a process that keeps it in memory is killed by the system. Tolerance: 5 %."""
+    daemon = deployment.start_ready("--set", f"batch.max_records={_BATCH_RECORDS[guarantee][client]}")
+    deployment.write(_BACKLOG)
+    with deployment.load(rate=5000):
         time.sleep(_WARM_UP_S)
-        rate = taken_per_s(daemon)
+        rate = processed_per_s(daemon)
     warm, samples = daemon.resident_bytes(), []
-    consumed, behind = daemon.metric("detector_records_consumed_total"), scene.behind()
-    until = time.monotonic() + 60 * MINUTES
+    consumed, lag = daemon.metric("detector_records_consumed_total"), deployment.lag()
+    until = time.monotonic() + 60 * MEMORY_MINUTES
     while time.monotonic() < until:
-        # Beside other tests it takes less at one time than at another: what is written follows.
-        with scene.flow(rate=int(_OVERLOAD * rate)):
-            rate = taken_per_s(daemon)
+        # Beside other tests the processed rate varies: the load follows it.
+        with deployment.load(rate=int(_OVERLOAD * rate)):
+            rate = processed_per_s(daemon)
             samples.append(daemon.resident_bytes())
-    taken = daemon.metric("detector_records_consumed_total") - consumed
-    written = taken + scene.behind() - behind
+    processed = daemon.metric("detector_records_consumed_total") - consumed
+    written = processed + deployment.lag() - lag
 
     print(
-        f"\n{client}, {guarantee}: {taken:.0f} records taken in {MINUTES:g} min, {written / taken:.1f} times as many "
-        f"written; RSS {warm / 2**20:.1f} MiB warm, {min(samples) / 2**20:.1f} "
-        f"to {max(samples) / 2**20:.1f} MiB"
+        f"\n{client}, {guarantee}: {processed:.0f} records processed in {MEMORY_MINUTES:g} min, "
+        f"{written / processed:.1f} times as many written; RSS {warm / 2**20:.1f} MiB warm, "
+        f"{min(samples) / 2**20:.1f} to {max(samples) / 2**20:.1f} MiB"
     )
-    assert written >= 3 * taken
+    assert written >= 3 * processed
     assert all(abs(sample / warm - 1) <= 0.05 for sample in samples)

@@ -1,4 +1,4 @@
-"""The embedded broker as a process: ready, refused, and never left behind."""
+"""The embedded broker as a process: it starts, reports errors, and always stops with its parent."""
 
 import os
 import signal
@@ -10,16 +10,16 @@ import pytest
 
 from detector.errors import DetectorError
 from detector.local.broker import EmbeddedBroker
-from detector.local.topics import create_topics, read_topic
 from detector.records import OutgoingRecord
 from detector.settings import KafkaSettings
-from detector.stream.kafka_python import KafkaPythonSink
+from detector.stream.admin.topics import create_topics, read_topic
+from detector.stream.kafka_python.sink import KafkaPythonSink
 from tests.helpers import detector, java_processes, wait_until, write_all
 
 
 @pytest.fixture
 def serving(tmp_path):
-    """`detector broker` in a process of its own, and its address."""
+    """`detector broker` in its own process: the process, its address and its data folder."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     command = sys.executable, "-m", "detector", "broker", "--port", port, "--create-topics"
@@ -28,16 +28,18 @@ def serving(tmp_path):
         stdout=subprocess.PIPE,
         text=True,
     )
-    word, _, address = process.stdout.readline().strip().partition(" ")
-    assert (word, address) == ("ready", f"127.0.0.1:{port}")
-    yield process, address, tmp_path / "data"
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    try:
+        assert process.stdout is not None
+        word, _, address = process.stdout.readline().strip().partition(" ")
+        assert (word, address) == ("ready", f"127.0.0.1:{port}")
+        yield process, address, tmp_path / "data"
+    finally:
+        process.kill()
+        process.communicate()
 
 
-def test_new_broker_passes_the_check_of_its_first_client(serving, model):
-    """A new cluster has no group coordinator until somebody asks for one: that is no fault of the settings."""
+def test_new_broker_passes_detector_check(serving, model):
+    """`detector check` would fail on a new cluster, which has no group coordinator until a client asks for one."""
     _, address, _ = serving
 
     done = detector("--set", f"kafka.bootstrap_servers={address}", "--set", f"model.path={model}", "check", "--connect")
@@ -46,15 +48,15 @@ def test_new_broker_passes_the_check_of_its_first_client(serving, model):
     assert "group detector" in done.stdout
 
 
-def test_second_broker_on_a_folder_is_refused_and_the_first_goes_on(serving):
-    """Two Kafkas on one folder would destroy it."""
+def test_second_broker_on_a_folder_is_an_error_and_the_first_keeps_running(serving):
+    """Two brokers with one data folder would destroy the data."""
     process, address, folder = serving
 
     done = detector("broker", "--data-dir", folder)
 
     assert done.returncode == 1
     assert done.stderr.strip() == (
-        f"detector: {folder}: a broker is running on this folder: stop it, or choose another --data-dir"
+        f"detector: {folder}: another broker is using this folder; stop it, or choose another --data-dir"
     )
     assert process.poll() is None
     assert read_topic(KafkaSettings(bootstrap_servers=address), "process-events") == []
@@ -62,7 +64,7 @@ def test_second_broker_on_a_folder_is_refused_and_the_first_goes_on(serving):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stops_cleanly_on_a_signal(serving, number):
-    """Exit 0, and no Java left."""
+    """Stopping the broker would leave a Java process, or look like a failure."""
     process, _, folder = serving
     assert len(java_processes(folder)) == 1
 
@@ -72,18 +74,18 @@ def test_stops_cleanly_on_a_signal(serving, number):
     assert java_processes(folder) == []
 
 
-def test_killed_parent_leaves_no_java_behind(serving):
-    """A test run that was killed does not eat a laptop's memory for the rest of the day."""
+def test_killed_parent_leaves_no_java_process(serving):
+    """After a killed run, Java processes would use a laptop's memory until someone finds them."""
     process, _, folder = serving
     (java,) = java_processes(folder)
 
     process.kill()
 
-    wait_until(lambda: not java_processes(folder), f"the end of Java, process {java}", timeout_s=30)
+    wait_until(lambda: not java_processes(folder), f"the end of the Java process {java}", timeout_s=30)
 
 
-def test_broker_that_dies_by_itself_is_told(serving):
-    """`detector broker` does not sit there as if it still served."""
+def test_command_exits_when_its_broker_dies(serving):
+    """`detector broker` would look as if it still served."""
     process, _, folder = serving
     os.kill(java_processes(folder)[0], signal.SIGKILL)
 
@@ -91,13 +93,15 @@ def test_broker_that_dies_by_itself_is_told(serving):
 
 
 def test_data_is_kept_over_a_restart_in_a_given_folder(tmp_path):
-    """A folder that was given is kept, on another port if need be; one of its own is removed."""
+    """A user's topics would be lost at a restart, or be bound to one port."""
     with EmbeddedBroker(data_dir=tmp_path / "data") as broker:
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         create_topics(kafka, partitions=1)
         sink = KafkaPythonSink(kafka)
-        write_all(sink, [OutgoingRecord(kafka.events_topic, None, b"kept", [])])
-        sink.close(5)
+        try:
+            write_all(sink, [OutgoingRecord(kafka.events_topic, None, b"kept", [])])
+        finally:
+            sink.close(5)
         assert "Kafka Server started" in broker.log_file.read_text()
 
     with EmbeddedBroker(data_dir=tmp_path / "data") as broker:
@@ -105,18 +109,18 @@ def test_data_is_kept_over_a_restart_in_a_given_folder(tmp_path):
         assert [record.value for record in read_topic(kafka, kafka.events_topic)] == [b"kept"]
 
 
-def test_own_folder_is_removed(broker):
-    """Brokers for tests and demos leave nothing on the disk."""
-    with EmbeddedBroker() as own:
-        folder = own.data_dir
+def test_temporary_folder_is_removed(broker):
+    """Tests and demos would fill the disk."""
+    with EmbeddedBroker() as temporary:
+        folder = temporary.data_dir
         assert folder.is_dir()
     wait_until(lambda: not folder.exists(), "the folder's removal", timeout_s=10)
 
 
-def test_taken_port_is_one_line():
-    """With what to do about it."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+def test_port_in_use_is_an_error():
+    """Users would not learn that they can choose another port."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
         with pytest.raises(DetectorError, match=rf"port {port} on 127.0.0.1 is not free: .* choose another --port"):
             EmbeddedBroker(port=port).start()
 
@@ -130,12 +134,12 @@ def test_taken_port_is_one_line():
         ),
         (
             {"listener.security.protocol.map": "PLAINTEXT:SSL,CONTROLLER:PLAINTEXT"},
-            r"(?s)Apache Kafka ended while starting.*Exception",
+            r"(?s)Apache Kafka exited while starting.*Exception",
         ),
     ],
 )
-def test_kafka_that_does_not_start_shows_what_it_said(properties, error):
-    """What is wrong is in Kafka's own words on the terminal, and nothing is left behind."""
+def test_failed_start_shows_the_end_of_kafkas_log(properties, error):
+    """Users would not see why Kafka did not start, or data would be left on the disk."""
     broker = EmbeddedBroker(properties=properties)
     with pytest.raises(DetectorError, match=error):
         broker.start()

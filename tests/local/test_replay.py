@@ -1,4 +1,4 @@
-"""The replay producer."""
+"""Replaying files to the events topic."""
 
 import json
 import time
@@ -8,82 +8,85 @@ import pytest
 
 from detector.errors import DetectorError, UsageError
 from detector.events.csv_rows import read_rows
+from detector.features.beth import BETH
 from detector.local.demo import SAMPLE
 from detector.local.replay import Pace, replay
-from detector.local.topics import read_topic
+from detector.stream.admin.topics import read_topic
 from tests.helpers import FULL_ROWS
 
 
-def test_rows_become_events_as_they_are_keyed_by_host(kafka):
-    """What the daemon reads is the row, typed; all events of a host are in order in one partition."""
+def test_rows_become_events_with_the_host_as_their_key(kafka):
+    """Events would differ from their rows, or events of one host would lose their order."""
     done = replay(kafka, [FULL_ROWS])
 
     records = read_topic(kafka, kafka.events_topic)
     assert done.events == len(records) == 100
-    rows = [row.event for row in read_rows(FULL_ROWS)]
-    assert sorted(map(repr, rows)) == sorted(repr(json.loads(record.value)) for record in records)
+    rows = [row.event for row in read_rows(FULL_ROWS, BETH.fields)]
+    assert sorted(map(repr, rows)) == sorted(repr(json.loads(record.value or b"")) for record in records)
     assert {record.key for record in records} == {row["hostName"].encode() for row in rows}
 
 
 def test_limit_and_loop(kafka):
-    """A small file can feed a long test."""
+    """Users could not produce a given number of events from a small file."""
     assert replay(kafka, [FULL_ROWS], limit=7).events == 7
     assert replay(kafka, [FULL_ROWS], limit=250, loop=True).events == 250
     assert len(read_topic(kafka, kafka.events_topic)) == 257
 
 
 def test_rate_is_kept(kafka):
-    """200 events at 400/s take half a second, not less."""
+    """Events would be produced faster or slower than requested."""
     done = replay(kafka, [SAMPLE], pace=Pace(rate=400), limit=200)
 
     assert 0.45 < done.seconds < 5
 
 
 def test_speed_follows_the_recorded_timestamps(kafka):
-    """The first 100 rows of BETH's training file span 7.6 s; ten times as fast they take a tenth."""
-    stamps = [row.event["timestamp"] for row in read_rows(FULL_ROWS)]
-    span = max(stamps) - stamps[0]
+    """Events would not have the recorded pace, or not the requested multiple of it."""
+    timestamps = [row.event["timestamp"] for row in read_rows(FULL_ROWS, BETH.fields)]
+    span = max(timestamps) - timestamps[0]
 
     done = replay(kafka, [FULL_ROWS], pace=Pace(speed=span / 0.5))
 
     assert 0.4 < done.seconds < 5
 
 
-def test_speed_needs_timestamps(kafka):
-    """The preprocessed files have none; the error says what to use instead."""
-    with pytest.raises(UsageError, match="no timestamp column: --speed needs the original 16 columns; use --rate"):
+def test_speed_without_timestamps_is_an_error(kafka):
+    """Users of the preprocessed files, which have no timestamps, would not learn what to use instead."""
+    with pytest.raises(
+        UsageError, match="no timestamp column; --speed needs the original 16 columns: use --rate instead"
+    ):
         replay(kafka, [SAMPLE], pace=Pace(speed=1))
 
 
-def test_stops_when_asked_and_what_was_counted_is_there(kafka):
-    """Ctrl-C ends a loop without losing what was already said to be produced."""
-    asked = count()
-    done = replay(kafka, [SAMPLE], loop=True, stopped=lambda: next(asked) >= 1000)
+def test_stop_request_ends_the_replay_with_the_right_count(kafka):
+    """After Ctrl-C the printed number of events would be wrong."""
+    calls = count()
+    done = replay(kafka, [SAMPLE], loop=True, stopped=lambda: next(calls) >= 1000)
 
     assert done.events == 1000 == len(read_topic(kafka, kafka.events_topic))
 
 
-def test_loop_over_nothing_ends(kafka, tmp_path):
-    """A file with a header only is not replayed for ever."""
+def test_loop_over_files_without_rows_ends(kafka, tmp_path):
+    """A file that has only a header would be read without end."""
     (tmp_path / "rows.csv").write_text(SAMPLE.read_text().splitlines()[0] + "\n")
 
     assert replay(kafka, [tmp_path / "rows.csv"], loop=True).events == 0
 
 
-def test_missing_topic_and_broker_are_one_line(kafka):
-    """Each with what to do."""
+def test_missing_topic_and_unreachable_broker_are_errors(kafka):
+    """Users would see a traceback, or not learn what to do."""
     with pytest.raises(
-        DetectorError, match=r"topic nowhere does not exist: create it: kafka-topics.sh .*--topic nowhere"
+        DetectorError, match=r"topic nowhere does not exist; create it with: kafka-topics.sh .*--topic nowhere"
     ):
         replay(kafka.model_copy(update={"events_topic": "nowhere"}), [SAMPLE])
     started = time.monotonic()
-    with pytest.raises(DetectorError, match=r"no broker can be reached: 127.0.0.1:1: Connection refused"):
+    with pytest.raises(DetectorError, match=r"Kafka brokers unreachable: 127.0.0.1:1: Connection refused"):
         replay(kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1"}), [SAMPLE])
     assert time.monotonic() - started < 5
 
 
-def test_bad_row_stops_with_its_place(kafka, tmp_path):
-    """Events before it are produced; the file is mended and replayed again."""
+def test_invalid_row_is_an_error_with_its_file_and_line(kafka, tmp_path):
+    """Users would not know which line of a file to fix."""
     text = SAMPLE.read_text().splitlines()[:5]
     text[3] = text[3].replace(",", ",x", 1)
     (tmp_path / "rows.csv").write_text("\n".join(text))

@@ -1,5 +1,6 @@
-"""Engines against each other and against an independent computation."""
+"""The engines agree with each other, and with an independent computation."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -12,40 +13,25 @@ from safetensors.numpy import load_file
 from sklearn.preprocessing import StandardScaler
 
 from detector.events.csv_rows import read_rows
+from detector.features.beth import BETH
 from detector.local.demo import SAMPLE
 from detector.model.engines import build_engine
 from detector.model.folder import load_model
 from detector.model.network import Layer, Network
-from detector.records import FEATURES
+from tests.model.networks import random_network
 
 TOLERANCE = 1e-6
 
 
-def network(members=1, transforms=None, columns=None, seed=0):
-    random = np.random.default_rng(seed)
-
-    def layer(wide_in, wide_out):
-        return Layer(
-            random.normal(size=(wide_out, wide_in)).astype(np.float32), random.normal(size=wide_out).astype(np.float32)
-        )
-
-    return Network(
-        columns or list(range(7)),
-        transforms or ["identity"] * 7,
-        random.normal(size=7),
-        random.uniform(0.5, 2, size=7),
-        [[layer(7, 10), layer(10, 4), layer(4, 1)] for _ in range(members)],
-    )
-
-
 @pytest.fixture(scope="module")
 def real_rows():
-    return np.array([[row.event[name] for name in FEATURES] for row in read_rows(SAMPLE)], dtype=np.float64)
+    rows = read_rows(SAMPLE, BETH.fields)
+    return np.array([[row.event[field] for field in BETH.fields] for row in rows], dtype=np.float64)
 
 
 @pytest.mark.parametrize("name", ["torch", "numpy"])
 def test_scores_equal_an_independent_computation_on_every_real_row(name, model, real_rows):
-    """The daemon's scores are what scikit-learn's scaler and torch's own layers give, to 1e-6."""
+    """The service would compute other scores than scikit-learn's scaler and torch's layers do."""
     tensors = load_file(model / "weights.safetensors")
     scaler = StandardScaler()
     scaler.mean_, scaler.scale_ = tensors["scaler.mean"], tensors["scaler.scale"]
@@ -80,46 +66,65 @@ def test_scores_equal_an_independent_computation_on_every_real_row(name, model, 
     st.integers(1, 3),
     st.integers(0, 5),
 )
-# In float32 the sums of this one are 6e-6 apart: what is added up is large, and what is left of it small.
+# In float32 the engines' scores of this row differ by 6e-6: large terms cancel.
 @example(np.array([[-898.0, 0, -401, -1, 0, -13, -151]]), 3, 3)
 def test_engines_agree_on_any_events(features, members, seed):
-    """An operator can change the engine without an alert changing: ensembles, transforms, extreme values alike."""
-    built = network(members, ["identity", "signed_log1p"] * 3 + ["signed_log1p"], seed=seed)
-    with_torch, with_numpy = (build_engine(name, built).score(features) for name in ("torch", "numpy"))
+    """A change of the engine would change alerts."""
+    network = random_network(members, ["identity", "signed_log1p"] * 3 + ["signed_log1p"], seed=seed)
+    with_torch, with_numpy = (build_engine(name, network).score(features) for name in ("torch", "numpy"))
 
     assert with_torch.shape == (len(features),)
     assert ((with_torch >= 0) & (with_torch <= 1)).all()
     assert np.abs(with_torch - with_numpy).max(initial=0) <= TOLERANCE
 
 
-def test_mount_namespaces_are_told_apart():
-    """4026531840 and 4026531841 are the same float32; scaling comes first, in float64."""
-    built = network()
-    mean, scale = np.zeros(7), np.ones(7)
+def test_mount_namespaces_that_differ_by_1_have_different_inputs():
+    """Events of different containers would be the same to the model: 4026531840 and 4026531841 are one float32."""
+    network = random_network()
+    mean = np.zeros(7)
     mean[4] = 4026531840
-    built = Network(built.columns, built.transforms, mean, scale, built.members)
+    network = dataclasses.replace(network, mean=mean, scale=np.ones(7))
     rows = np.zeros((2, 7))
     rows[:, 4] = 4026531840, 4026531841
 
-    assert built.inputs(rows)[:, 4].tolist() == [0.0, 1.0]
+    assert network.inputs(rows)[:, 4].tolist() == [0.0, 1.0]
 
 
 def test_signed_log1p_keeps_sign_and_order():
-    """The transform of the contract: sign(x)·ln(1+|x|)."""
-    built = Network(list(range(7)), ["signed_log1p"] * 7, np.zeros(7), np.ones(7), network().members)
+    """Models with this transform would get other inputs than in training."""
+    network = dataclasses.replace(random_network(transforms=["signed_log1p"] * 7), mean=np.zeros(7), scale=np.ones(7))
     values = [-1000.0, -1.0, 0.0, 1.0, 1000.0, 2.0**62, -(2.0**62)]
 
-    assert built.inputs(np.array([values]))[0] == pytest.approx([np.sign(v) * np.log1p(abs(v)) for v in values])
+    assert network.inputs(np.array([values]))[0] == pytest.approx([np.sign(v) * np.log1p(abs(v)) for v in values])
 
 
-def test_features_in_another_order():
-    """A model may list its features in another order than the events have them."""
-    forward = network()
-    turned = [[Layer(np.ascontiguousarray(m[0].weight[:, ::-1]), m[0].bias), *m[1:]] for m in forward.members]
-    backward = Network([6, 5, 4, 3, 2, 1, 0], forward.transforms, forward.mean[::-1], forward.scale[::-1], turned)
+@pytest.mark.parametrize("name", ["torch", "numpy"])
+def test_features_in_another_order(name):
+    """A model that lists its features in another order than the feature set would score the wrong columns."""
+    forward = random_network()
+    reversed_layers = [
+        [Layer(np.ascontiguousarray(first.weight[:, ::-1]), first.bias), *others] for first, *others in forward.members
+    ]
+    backward = Network(
+        [6, 5, 4, 3, 2, 1, 0], forward.transforms, forward.mean[::-1], forward.scale[::-1], reversed_layers
+    )
     rows = np.random.default_rng(1).normal(size=(50, 7))
 
-    for name in ("torch", "numpy"):
-        assert build_engine(name, forward).score(rows) == pytest.approx(
-            build_engine(name, backward).score(rows), abs=TOLERANCE
-        )
+    expected = build_engine(name, forward).score(rows)
+
+    assert build_engine(name, backward).score(rows) == pytest.approx(expected, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("columns", [[3], [6, 0, 3]])
+@pytest.mark.parametrize("name", ["torch", "numpy"])
+def test_subset_of_the_features_in_any_order(name, columns):
+    """A model that uses only some of the features would score the wrong columns, or fail."""
+    subset = random_network(columns=columns, transforms=["signed_log1p", "identity", "identity"])
+    rows = np.random.default_rng(1).normal(size=(50, 7))
+    selected = dataclasses.replace(subset, columns=list(range(len(columns))))
+
+    scores = build_engine(name, subset).score(rows)
+
+    assert scores == pytest.approx(build_engine(name, selected).score(rows[:, columns]), abs=TOLERANCE)
+    other_columns_changed = rows + np.isin(np.arange(7), columns, invert=True)
+    assert np.array_equal(build_engine(name, subset).score(other_columns_changed), scores)

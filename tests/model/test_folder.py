@@ -1,26 +1,30 @@
-"""The model folder: what is written can be read, and what is not a model is refused."""
+"""The model folder: a written model can be read, and invalid folders are rejected."""
 
+import hashlib
+import io
 import json
 import os
 import pickle
 import shutil
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save
 
 from detector.errors import ModelError, UsageError
 from detector.model.describe import describe, verify
-from detector.model.engines import NumpyEngine
+from detector.model.engines import NumpyEngine, build_engine
 from detector.model.folder import load_model, make_current, save_model, weights_content
 from detector.model.manifest import parse_manifest
-from tests.model.test_engines import network
+from tests.model.networks import random_network
 
 
 @pytest.fixture
-def copy(model, tmp_path):
-    """A model folder that a test may break."""
+def folder(model, tmp_path):
+    """A copy of the model folder, for tests that damage it."""
     return shutil.copytree(model.resolve(), tmp_path / "model")
 
 
@@ -35,13 +39,12 @@ def change_tensors(folder, **changes):
 
 
 def write_weights(folder, content):
-    import hashlib
-
     (folder / "weights.safetensors").write_bytes(content)
     change_manifest(folder, weights_sha256=hashlib.sha256(content).hexdigest())
 
 
-def refused(folder):
+def rejection(folder):
+    """The error of a model folder that must be rejected."""
     with pytest.raises(ModelError) as caught:
         load_model(folder).engine("numpy")
     assert caught.value.exit_code == 3
@@ -50,7 +53,7 @@ def refused(folder):
 
 
 def test_manifest_has_the_names_of_the_contract(model):
-    """Other tools read the manifest by these names."""
+    """Tools that read the manifest by these names would fail."""
     manifest = json.loads((model / "manifest.json").read_text())
 
     assert manifest["schema"] == "detector.model/1"
@@ -63,96 +66,94 @@ def test_manifest_has_the_names_of_the_contract(model):
     assert set(manifest["metrics"]) == {"train", "validation", "test"}
 
 
-def test_missing_folder_says_how_to_make_one(tmp_path):
-    """The first thing that a newcomer sees when there is no model."""
-    with pytest.raises(ModelError, match=r"nothing: no model folder there: make one with `python train.py DATA`"):
+def test_missing_folder_is_an_error_that_says_how_to_train_a_model(tmp_path):
+    """A newcomer without a model would not know what to do."""
+    with pytest.raises(
+        ModelError, match=r"nothing: no such model folder; train a model with `detector train DATA`, or set DETECTOR"
+    ):
         load_model(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "weights.safetensors"])
-def test_missing_file_is_named(copy, name):
-    """Half a model is none."""
-    (copy / name).unlink()
+def test_missing_file_is_named(folder, name):
+    """An operator would not know which file a deployment lacks."""
+    (folder / name).unlink()
 
-    assert f"{name}: cannot be read: No such file" in refused(copy)
+    assert f"{name}: cannot be read: No such file" in rejection(folder)
 
 
-def test_changed_weights_are_refused_by_their_hash(copy):
-    """One flipped bit is noticed before anything is scored."""
-    content = bytearray((copy / "weights.safetensors").read_bytes())
+def test_changed_weights_are_rejected_because_of_their_hash(folder):
+    """Damaged weights would score events."""
+    content = bytearray((folder / "weights.safetensors").read_bytes())
     content[-1] ^= 1
-    (copy / "weights.safetensors").write_bytes(content)
+    (folder / "weights.safetensors").write_bytes(content)
 
-    assert "its sha256 is" in refused(copy)
+    assert "weights.safetensors: sha256 is" in rejection(folder)
 
 
-def test_pickle_in_disguise_is_refused_without_being_run(copy):
-    """Nothing in a model folder is ever unpickled."""
+def test_pickle_with_the_name_of_the_weights_is_rejected_and_not_executed(folder):
+    """A stranger's model folder would execute code."""
 
     class Bomb:
         def __reduce__(self):
             return (pytest.fail, ("a pickle was run",))
 
-    write_weights(copy, pickle.dumps(Bomb()))
+    write_weights(folder, pickle.dumps(Bomb()))
 
-    assert "weights.safetensors" in refused(copy)
+    assert "weights.safetensors" in rejection(folder)
 
 
-def test_archive_of_torch_in_disguise_is_refused(copy):
-    """What `torch.save` writes carries a pickle, whatever the file's name says."""
-    import io
-
-    import torch
-
+def test_archive_of_torch_with_the_name_of_the_weights_is_rejected(folder):
+    """A stranger's model folder would execute code: archives of `torch.save` contain a pickle."""
     archive = io.BytesIO()
     torch.save({"layers.0.weight": torch.zeros(10, 7)}, archive)
-    write_weights(copy, archive.getvalue())
+    write_weights(folder, archive.getvalue())
 
-    assert "weights.safetensors" in refused(copy)
+    assert "weights.safetensors" in rejection(folder)
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "weights.safetensors"])
-def test_link_out_of_the_folder_is_refused(copy, tmp_path, name):
-    """A model folder from a stranger reads nothing of this host, such as a key that it would then log."""
-    (copy / name).replace(tmp_path / "outside")
-    (copy / name).symlink_to("../outside")
+def test_link_out_of_the_folder_is_rejected(folder, tmp_path, name):
+    """A stranger's model folder would make the service read other files of the host, and log their contents."""
+    (folder / name).replace(tmp_path / "outside")
+    (folder / name).symlink_to("../outside")
 
-    assert f"{name}: is a link out of the model folder" in refused(copy)
+    assert f"{name}: is a link to a file outside of the model folder" in rejection(folder)
 
 
-def test_links_within_the_folder_and_from_current_are_followed(copy, tmp_path):
-    """Kubernetes mounts files as links to a hidden folder beside them, and `current` is a link by design."""
-    (copy / "..data").mkdir()
+def test_links_within_the_folder_and_from_current_are_followed(folder, tmp_path):
+    """Model folders in Kubernetes, where files are links to a hidden folder beside them, would be rejected."""
+    (folder / "..data").mkdir()
     for name in ("manifest.json", "weights.safetensors"):
-        (copy / name).replace(copy / "..data" / name)
-        (copy / name).symlink_to(f"..data/{name}")
+        (folder / name).replace(folder / "..data" / name)
+        (folder / name).symlink_to(f"..data/{name}")
     (tmp_path / "current").symlink_to("model")
 
     load_model(tmp_path / "current").engine("numpy")
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "weights.safetensors"])
-def test_what_is_no_regular_file_is_refused_at_once(copy, name):
-    """Nobody waits for a pipe that nobody writes to, or for a link to itself."""
-    (copy / name).unlink()
-    os.mkfifo(copy / name)
-    assert f"{name}: is not a regular file" in refused(copy)
+def test_pipe_or_link_to_itself_is_rejected_at_once(folder, name):
+    """The service would wait without end at its start."""
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    assert f"{name}: is not a regular file" in rejection(folder)
 
-    (copy / name).unlink()
-    (copy / name).symlink_to(name)
-    assert f"{name}: cannot be read: " in refused(copy)
+    (folder / name).unlink()
+    (folder / name).symlink_to(name)
+    assert f"{name}: cannot be read: " in rejection(folder)
 
 
 @pytest.mark.parametrize(("name", "limit"), [("manifest.json", 2**24), ("weights.safetensors", 2**28)])
-def test_oversized_file_is_refused_unread(copy, name, limit):
-    """A terabyte of nothing costs no memory."""
-    with (copy / name).open("r+b") as file:
+def test_oversized_file_is_rejected_unread(folder, name, limit):
+    """A huge file would use up the memory of the host."""
+    with (folder / name).open("r+b") as file:
         file.truncate(2**40)
 
-    assert f"{name}: larger than {limit} bytes" in refused(copy)
+    assert f"bytes, but at most {limit} are permitted" in rejection(folder)
 
 
-def safetensors_file(header, data=b""):
+def safetensors_file(header: Any, data: bytes = b"") -> bytes:
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + data
 
@@ -175,11 +176,11 @@ def safetensors_file(header, data=b""):
     ],
     ids=["empty", "huge header", "short file", "nested", "offsets", "overflow", "shape", "negative", "overlapping"],
 )
-def test_weights_that_lie_about_their_lengths_are_refused(copy, content):
-    """No length in the file is believed: nothing is allocated or read for it."""
-    write_weights(copy, content)
+def test_weights_with_wrong_lengths_are_rejected(folder, content):
+    """A wrong length in a file would allocate memory, or read beyond the file."""
+    write_weights(folder, content)
 
-    assert "weights.safetensors" in refused(copy)
+    assert "weights.safetensors" in rejection(folder)
 
 
 @pytest.mark.parametrize(
@@ -200,80 +201,86 @@ def test_weights_that_lie_about_their_lengths_are_refused(copy, content):
         ({"members.0.layers.0.bias": np.zeros(10, np.float32)}, "weights.safetensors: "),
     ],
 )
-def test_wrong_tensors_are_refused(copy, tensors, error):
-    """A model that does not fit its manifest never scores an event."""
-    change_tensors(copy, **tensors)
+def test_wrong_tensors_are_rejected(folder, tensors, error):
+    """A model that does not fit its manifest would score events."""
+    change_tensors(folder, **tensors)
 
-    assert error in refused(copy)
+    assert error in rejection(folder)
 
 
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
         ({"schema": "detector.model/9"}, "this version reads 'detector.model/1'"),
-        ({"version": "../../etc"}, "version '../../etc' is not of letters, digits and ._+- alone"),
+        ({"version": "../../etc"}, "version '../../etc' has characters other than letters, digits and ._+-"),
         ({"version": "/etc"}, "version '/etc'"),
         ({"version": ".."}, "version '..'"),
         ({"name": "a\n{}"}, "name 'a\\n{}'"),
-        ({"features": ["a"]}, "features are ['a']"),
+        ({"features": ["a"]}, "features are ['a']; expected some of ['processId', "),
+        ({"features": []}, "features are []; expected some of "),
+        ({"features": ["userId", "userId"]}, "features are ['userId', 'userId']; expected some of "),
+        ({"features": ["userId", "argsNum"], "transforms": []}, "layers are [7, 32, 1]; expected 2 first"),
+        ({"features": ["userId"] * 7}, "each at most once"),
+        ({"features": "userId"}, "Expected `array`, got `str` - at `$.features`"),
         ({"transforms": ["identity"]}, "1 transforms for 7 features"),
         ({"transforms": ["sqrt"] * 7}, "unknown transforms"),
         ({"layers": [7]}, "layers are [7]"),
         ({"layers": [7, 0, 1]}, "layers are [7, 0, 1]"),
-        ({"layers": [7, 2**40, 1]}, "the manifest's layers want float32[1099511627776, 7]"),
+        ({"layers": [7, 2**40, 1]}, "the manifest's features and layers need float32[1099511627776, 7]"),
         ({"layers": [7, *[2] * 100_000, 1]}, "weights.safetensors: tensor layers.0.weight is"),
         ({"threshold": 1.5}, "threshold 1.5 is not in [0, 1]"),
         ({"threshold": "high"}, "Expected `float`"),
-        ({"golden": {"rows": [], "scores": []}}, "golden batch"),
+        ({"golden": {"rows": [], "scores": []}}, "golden batch is empty"),
+        ({"golden": {"rows": [[0, 0]], "scores": [0.5]}}, "rows of other than 7 values"),
+        ({"golden": {"rows": [[0] * 7], "scores": [0.5, 0.5]}}, "not one score for each row"),
         (
             {"golden": {"rows": [[0, 0, 0, 0, 0, 0, 0]], "scores": [0.123]}},
-            "gives the golden batch scores that are off",
+            "the scores that engine numpy computes for the golden batch differ from the manifest's by up to",
         ),
     ],
 )
-def test_wrong_manifest_is_refused(copy, changes, error):
-    """Each is told in the words of the manifest."""
-    change_manifest(copy, **changes)
+def test_wrong_manifest_is_rejected(folder, changes, error):
+    """An operator would not know which entry of the manifest is wrong."""
+    change_manifest(folder, **changes)
 
-    assert error in refused(copy)
-
-
-def test_manifest_that_is_no_json(copy):
-    """A truncated copy is refused."""
-    (copy / "manifest.json").write_text('{"schema": ')
-
-    assert "manifest.json: " in refused(copy)
+    assert error in rejection(folder)
 
 
-def test_ensemble_is_written_and_read_back(copy):
-    """An ensemble's layers go under members.<m>., and its score is the mean of the members'."""
-    manifest = parse_manifest((copy / "manifest.json").read_bytes())
-    built = network(members=3)
-    write_weights(copy, weights_content(built))
-    change_manifest(copy, layers=[7, 10, 4, 1])
+def test_truncated_manifest_is_rejected(folder):
+    """A folder that was copied incompletely would be a traceback."""
+    (folder / "manifest.json").write_text('{"schema": ')
+
+    assert "manifest.json: " in rejection(folder)
+
+
+def test_ensemble_is_written_and_read_back(folder):
+    """An ensemble would have other scores after it was written and read."""
+    manifest = parse_manifest((folder / "manifest.json").read_bytes())
+    network = random_network(members=3)
+    write_weights(folder, weights_content(network))
+    change_manifest(folder, layers=[7, 10, 4, 1])
     rows = np.array(manifest.golden.rows)
-    from detector.model.engines import build_engine
 
-    read = load_model(copy).network
+    read = load_model(folder).network
 
     assert len(read.members) == 3
-    assert np.array_equal(build_engine("numpy", read).score(rows), build_engine("numpy", built).score(rows))
+    assert np.array_equal(build_engine("numpy", read).score(rows), build_engine("numpy", network).score(rows))
 
 
-def test_version_is_written_whole_or_not_at_all(models, model, tmp_path):
-    """A reader never sees a half-written version, and an existing one is never overwritten."""
+def test_version_is_written_completely_or_not_at_all(models, model, tmp_path):
+    """A daemon would load a half-written version, or an existing version would be overwritten."""
     manifest = load_model(model).manifest
     written = save_model(tmp_path, manifest, {"weights.safetensors": b"x"})
 
     assert sorted(file.name for file in written.iterdir()) == ["manifest.json", "weights.safetensors"]
-    with pytest.raises(UsageError, match="could not be written"):
+    with pytest.raises(UsageError, match="cannot write the model: Directory not empty"):
         save_model(tmp_path, manifest, {"weights.safetensors": b"y"})
     assert (written / "weights.safetensors").read_bytes() == b"x"
     assert [entry.name for entry in tmp_path.iterdir()] == [manifest.version]
 
 
-def test_current_moves_from_one_version_to_the_next(tmp_path):
-    """`models/current` is a relative link, so the folder can be moved and mounted elsewhere."""
+def test_current_is_a_relative_link_to_the_newest_version(tmp_path):
+    """A folder of models could not be moved, or mounted at another path."""
     for version in ("1", "2"):
         (tmp_path / version).mkdir()
         current = make_current(tmp_path / version)
@@ -281,20 +288,33 @@ def test_current_moves_from_one_version_to_the_next(tmp_path):
         assert str(current.readlink()) == version
 
 
-def test_verify_and_describe(model, copy):
-    """`model show` names what matters; `model verify` lists what it checked, and fails on a broken folder."""
-    shown = "\n".join(describe(load_model(model).manifest))
-    assert "7 → 32 → 1" in shown
-    assert "beth-train-head12500.csv" in shown
+def test_verify_and_describe(model, folder):
+    """`model show` would omit what users look for, or `model verify` would accept a damaged folder."""
+    lines = "\n".join(describe(load_model(model).manifest))
+    assert "7 → 32 → 1" in lines
+    assert "beth-train-head12500.csv" in lines
 
-    assert [ok for ok, _ in verify(model)] == [True] * 5
-    change_manifest(copy, threshold=2)
-    assert [ok for ok, _ in verify(copy)] == [False]
+    assert [passed for passed, _ in verify(model)] == [True] * 5
+    change_manifest(folder, threshold=2)
+    assert [passed for passed, _ in verify(folder)] == [False]
 
 
-def test_model_that_one_engine_only_reproduces_is_refused(model, monkeypatch):
-    """A fleet may have torch here and numpy there: what scores differently on one of them is taken by none."""
+def test_model_that_only_one_engine_reproduces_is_rejected(model, monkeypatch):
+    """Instances with torch and instances with numpy would give different scores."""
     monkeypatch.setattr(NumpyEngine, "score", lambda _self, features: np.zeros(len(features)))
 
-    with pytest.raises(ModelError, match="engine numpy gives the golden batch scores that are off"):
+    with pytest.raises(ModelError, match="the scores that engine numpy computes for the golden batch differ"):
         load_model(model).engine("torch")
+
+
+def test_model_with_two_of_the_features_in_another_order_is_read(folder):
+    """A model trained on a selection of the features would be rejected, or score other columns."""
+    rows = np.array([[3.0, -2.0], [0.0, 0.0]])  # userId, returnValue: the order of the feature set
+    network = random_network(columns=[1, 0])
+    scores = build_engine("numpy", network).score(rows)
+    write_weights(folder, weights_content(network))
+    golden = {"rows": rows.tolist(), "scores": scores.tolist()}
+    change_manifest(folder, features=["returnValue", "userId"], transforms=[], layers=[2, 10, 4, 1], golden=golden)
+
+    for name in ("torch", "numpy"):
+        assert load_model(folder).engine(name).score(rows) == pytest.approx(scores, abs=1e-6)

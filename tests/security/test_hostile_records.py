@@ -1,31 +1,42 @@
-"""Records that are made to cost time, memory or the service itself."""
+"""Records that are made to use up time or memory, or to stop the service."""
 
 import gzip
 import io
 import json
 import signal
 import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from time import perf_counter
+from typing import Any
 
 import lz4.frame
 import pytest
 import zstandard
 from kafka import KafkaProducer
 
-from detector.events.decode import decode
-from detector.local.topics import read_topic
-from detector.stream.decompression import _DECODERS, MAX_BATCH_BYTES, BatchTooLargeError, bound_decompression
+from detector.events.decode import Decoder
+from detector.events.source import load_source
+from detector.features.beth import BETH
+from detector.settings import KafkaSettings
+from detector.stream.admin.topics import read_topic
 from detector.stream.interfaces import StreamError
-from detector.stream.kafka_python import KafkaPythonSource
-from tests.contract.test_stream import Heard
+from detector.stream.kafka_python.patches.bounded_decompression import (
+    _DECOMPRESS,
+    MAX_BATCH_BYTES,
+    BatchTooLargeError,
+    bound_decompression,
+)
+from detector.stream.kafka_python.source import KafkaPythonSource
 from tests.helpers import GOOD, detector, event, kafka_options, running_detector, wait_until
+from tests.stream.listeners import RecordingListener
 
 MEBIBYTE = 1024 * 1024
 PAIRS = ",".join(f'"{name}":{value}' for name, value in GOOD.items())
-HOSTILE = {
+HOSTILE: dict[str, tuple[bytes, str | None]] = {
     "deep arrays": (b'{"a":' + b"[" * 2_000_000, "not_json"),
     "deep objects": (b'{"a":' * 1_000_000, "not_json"),
-    "deep and complete": (f"{{{PAIRS},".encode() + b'"a":' + b"[" * 500_000 + b"]" * 500_000 + b"}", "not_json"),
+    "deep in a valid event": (f"{{{PAIRS},".encode() + b'"a":' + b"[" * 500_000 + b"]" * 500_000 + b"}", "not_json"),
     "integer of millions of digits": (event().replace(b"381", b"9" * 5_000_000), "out_of_range"),
     "string of millions of digits": (event(processId="9" * 5_000_000), "out_of_range"),
     "number with a huge exponent": (event().replace(b"381", b"1e999999999"), "wrong_type"),
@@ -37,51 +48,65 @@ HOSTILE = {
 }
 
 
+@contextmanager
+def traced_memory() -> Iterator[Callable[[], int]]:
+    """Yields a function that returns the largest memory use since the start of the block, bytes."""
+    tracemalloc.start()
+    try:
+        yield lambda: tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_json_costs_little_time_and_memory(name):
-    """One record of up to the size limit takes at most seconds and a small multiple of its size."""
+    """One hostile record would block the service for minutes, or use up its memory."""
     value, reason = HOSTILE[name]
-    tracemalloc.start()
-    started = perf_counter()
+    decode = Decoder(load_source("beth"), BETH.fields)
+    with traced_memory() as peak_bytes:
+        started = perf_counter()
 
-    decoded = decode([value])
+        decoded = decode([value])
 
-    assert perf_counter() - started < 15
-    assert tracemalloc.get_traced_memory()[1] < 40 * len(value) + MEBIBYTE
-    tracemalloc.stop()
-    assert [reject.reason for reject in decoded.rejects] == ([reason] if reason else [])
+        assert perf_counter() - started < 15
+        assert peak_bytes() < 40 * len(value) + MEBIBYTE
+    assert [record.reason for record in decoded.invalid] == ([reason] if reason else [])
 
 
-def produce(kafka, value, compression=None):
-    producer = KafkaProducer(
+def produce(kafka: KafkaSettings, value: bytes, compression: str | None = None) -> None:
+    """Write one record, however large, to partition 0 of the events topic."""
+    opened = KafkaProducer(
         bootstrap_servers=kafka.bootstrap_servers,
         max_request_size=400 * MEBIBYTE,
         compression_type=compression,
     )
-    producer.send(kafka.events_topic, value, partition=0).get(timeout=60)
-    producer.close()
+    with closing(opened) as producer:
+        producer.send(kafka.events_topic, value, partition=0).get(timeout=60)
 
 
 def test_hostile_records_are_dead_letters_and_the_next_event_is_scored(kafka, model, tmp_path):
-    """The daemon survives every one of them, as a dead letter or an alert, and what came after is not kept waiting."""
-    bad = [value for value, reason in HOSTILE.values() if reason]
+    """A hostile record would stop the daemon, or keep it from scoring the events after it."""
+    invalid = [value for value, reason in HOSTILE.values() if reason]
     events = [*(value for value, reason in HOSTILE.values() if not reason), event(userId=10**12)]
-    for value in [*bad, *events]:
+    for value in [*invalid, *events]:
         produce(kafka, value)
 
     options = [*kafka_options(kafka), "--set", f"model.path={model}", "--set", "model.engine=numpy"]
     with running_detector([*options, "--set", "model.threshold=0"], tmp_path / "log") as daemon:
-        wait_until(lambda: daemon.metric("detector_records_consumed_total") == len(bad + events), "every record")
+        wait_until(
+            lambda: daemon.metric("detector_records_consumed_total") == len(invalid) + len(events), "every record"
+        )
         assert daemon.stop(signal.SIGTERM) == 0
 
-    assert {record.value for record in read_topic(kafka, kafka.dead_letter_topic)} == set(bad)
+    assert {record.value for record in read_topic(kafka, kafka.dead_letter_topic)} == set(invalid)
     assert len(read_topic(kafka, kafka.alerts_topic)) == len(events) > 1
 
 
-def compress(name, size):
+def compress(name: str, size: int) -> bytes:
+    """Zeros of this size, compressed for the decoder with this name."""
     chunk = bytes(MEBIBYTE)
     packed = io.BytesIO()
-    opened = {
+    opened: Any = {
         "gzip_decode": lambda: gzip.GzipFile(fileobj=packed, mode="wb"),
         "lz4_decode": lambda: lz4.frame.open(packed, "wb"),
         "zstd_decode": lambda: zstandard.ZstdCompressor().stream_writer(packed, closefd=False),
@@ -92,22 +117,20 @@ def compress(name, size):
     return packed.getvalue()
 
 
-@pytest.mark.parametrize("name", _DECODERS)
-def test_bomb_is_given_up_at_the_bound(name):
-    """A megabyte that stands for many does not end the process for want of memory."""
+@pytest.mark.parametrize("name", _DECOMPRESS)
+def test_decompression_bomb_is_rejected_at_the_limit(name):
+    """A small batch that decompresses to a huge one would use up the memory."""
     bomb = compress(name, MAX_BATCH_BYTES + 64 * MEBIBYTE)
-    tracemalloc.start()
+    with traced_memory() as peak_bytes:
+        with pytest.raises(BatchTooLargeError, match="134217728 bytes"):
+            _DECOMPRESS[name](bomb)
 
-    with pytest.raises(BatchTooLargeError, match="unpacks to more than 134217728 bytes"):
-        _DECODERS[name](bomb)
-
-    assert tracemalloc.get_traced_memory()[1] < MAX_BATCH_BYTES + 20 * MEBIBYTE
-    tracemalloc.stop()
+        assert peak_bytes() < MAX_BATCH_BYTES + 20 * MEBIBYTE
 
 
-@pytest.mark.parametrize("name", _DECODERS)
-def test_what_is_within_the_bound_is_unpacked_whole(name):
-    """The bounded decoders replace the library's: they give the same bytes, and are those that it calls."""
+@pytest.mark.parametrize("name", _DECOMPRESS)
+def test_batch_within_the_limit_is_decompressed_completely(name):
+    """Records would be damaged, or the library would still use its decoders without a limit."""
     from kafka.record import default_records
 
     bound_decompression()
@@ -116,18 +139,19 @@ def test_what_is_within_the_bound_is_unpacked_whole(name):
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
-def test_bomb_from_a_broker_stops_the_service_with_one_line(kafka, compression):
-    """A broker bounds the compressed size only, and takes it; the reader says what it met and what to do."""
+def test_decompression_bomb_on_a_broker_is_one_error(kafka, compression):
+    """Brokers accept such a batch, because they limit the compressed size; an operator would not learn what to do."""
     produce(kafka, bytes(MAX_BATCH_BYTES + MEBIBYTE), compression)
-    source = KafkaPythonSource(kafka, Heard())
+    source = KafkaPythonSource(kafka, RecordingListener())
+    try:
+        with pytest.raises(StreamError, match=r"134217728 bytes.*kafka-consumer-groups.sh"):
+            wait_until(lambda: source.poll(1, 0, 0.2).records, "the error")
+    finally:
+        source.close(5)
 
-    with pytest.raises(StreamError, match=r"unpacks to more than 134217728 bytes.*kafka-consumer-groups.sh"):
-        wait_until(lambda: source.poll(1, 0, 0.2).records, "a refusal")
-    source.close(5)
 
-
-def test_record_beyond_the_limit_stops_the_service_with_one_line(kafka, model):
-    """A topic that permits more than the settings: what could not be written whole is not committed as done."""
+def test_record_larger_than_the_limit_stops_the_service_with_one_line(kafka, model):
+    """A record that cannot be written as a dead letter would be committed, and lost."""
     produce(kafka, b"x" * 2 * MEBIBYTE)
 
     options = [*kafka_options(kafka), "--set", f"model.path={model}", "--set", "model.engine=numpy"]
@@ -136,9 +160,9 @@ def test_record_beyond_the_limit_stops_the_service_with_one_line(kafka, model):
 
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("detector: ")]
-    assert f"topic {kafka.dead_letter_topic} refuses a record of {2 * MEBIBYTE} bytes: MessageSizeTooLarge" in line
+    assert f"topic {kafka.dead_letter_topic} rejects a record of {2 * MEBIBYTE} bytes: MessageSizeTooLarge" in line
 
 
-def test_json_of_the_tests_is_json():
-    """The hostile events that are to be accepted are events to any other reader too."""
+def test_hostile_events_that_are_valid_are_valid_json():
+    """The tests above would require events that no other JSON parser accepts."""
     assert all(json.loads(value)["processId"] == 381 for value, reason in HOSTILE.values() if reason is None)

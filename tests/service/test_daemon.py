@@ -1,4 +1,4 @@
-"""The daemon's loop over the in-memory stream: fast, and exact to the record."""
+"""The daemon's main loop on the in-memory stream: fast, and exact to the record."""
 
 import json
 import re
@@ -7,125 +7,94 @@ import sys
 import time
 import weakref
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from detector.alerts.severity import SEVERITIES, severity
 from detector.errors import DeadLetterLimitError, ModelError
 from detector.events.csv_rows import read_rows
+from detector.events.strict_decode import REASONS
+from detector.features.beth import BETH
 from detector.local.demo import SAMPLE
-from detector.local.ledger import reconcile
-from detector.records import OutgoingRecord
-from detector.service import health
-from detector.service.daemon import Daemon
-from detector.settings import (
-    BatchSettings,
-    DeadLetterSettings,
-    DeliverySettings,
-    HttpSettings,
-    KafkaSettings,
-    ModelSettings,
-    Settings,
-)
-from detector.stream.memory import MemorySink, MemorySource, MemoryTopics, MemoryTransactions
-from tests.events.test_decode import BAD
+from detector.local.reconciliation import reconcile
+from detector.process import health
+from detector.service.scoring import Scorer
+from detector.settings import BatchSettings, DeadLetterSettings, DeliverySettings
 from tests.helpers import event, wait_until
-
-KAFKA = KafkaSettings()
-
-
-def settings(model, **groups) -> Settings:
-    return Settings(model=ModelSettings(path=model), http=HttpSettings(port=0), **groups)
-
-
-def run_to_the_end(topics: MemoryTopics, chosen: Settings, source=MemorySource, sink=None) -> Daemon:
-    """Run the daemon until it finds nothing more to read."""
-    sinks = {"at-least-once": MemorySink, "exactly-once": MemoryTransactions}
-
-    class EndingSource(source):
-        def poll(self, *arguments):
-            batch = super().poll(*arguments)
-            if not batch.records:
-                daemon.stop()
-            return batch
-
-    daemon = Daemon(
-        chosen,
-        lambda kafka, guarantee, listener, _wait: (
-            EndingSource(topics, kafka.events_topic, listener),
-            (sink or sinks[guarantee])(topics),
-        ),
-    )
-    daemon.run()
-    return daemon
-
-
-def fill(topics, values, keys=None):
-    for number, value in enumerate(values):
-        topics.append(
-            OutgoingRecord(KAFKA.events_topic, keys[number] if keys else None, value, [("n", b"%d" % number)])
-        )
+from tests.service.in_memory import (
+    INVALID_VALUES,
+    KAFKA,
+    ControllingSource,
+    make_settings,
+    run_until_read,
+    run_with,
+    write_events,
+)
+from tests.stream.memory import MemorySink, MemoryTopics
 
 
 def test_every_record_is_scored_or_dead_lettered(model, scorer):
-    """The ledger over real rows with every kind of bad record among them: nothing lost, nothing twice."""
-    rows = [json.dumps(row.event).encode() for row in read_rows(SAMPLE)][:3000]
-    bad = [value for value, _ in BAD.values()]
+    """Every event is accounted for and the metrics agree, whatever invalid records are between the valid ones."""
+    assert set(INVALID_VALUES) == set(REASONS)
+    rows = [json.dumps(row.event).encode() for row in read_rows(SAMPLE, BETH.fields)][:3000]
+    invalid = list(INVALID_VALUES.values())
     topics = MemoryTopics(partitions=3)
-    fill(
+    write_events(
         topics,
         [
             value
             for number, row in enumerate(rows)
-            for value in ([row, bad[number % len(bad)]] if number % 9 == 0 else [row])
+            for value in ([row, invalid[number % len(invalid)]] if number % 9 == 0 else [row])
         ],
     )
 
-    daemon = run_to_the_end(topics, settings(model, batch=BatchSettings(max_records=500)))
+    daemon = run_until_read(topics, make_settings(model, batch=BatchSettings(max_records=500)))
 
-    events, alerts, letters = (
+    events, alerts, dead_letters = (
         topics.records(name) for name in (KAFKA.events_topic, KAFKA.alerts_topic, KAFKA.dead_letter_topic)
     )
-    ledger = reconcile(events, alerts, letters, topics.committed, scorer)
-    assert (ledger.lost, ledger.duplicates, ledger.unexpected) == (0, 0, 0)
-    assert ledger.dead_lettered == len(letters) > 300
-    assert ledger.alerts == len(alerts) > 200
+    result = reconcile(events, alerts, dead_letters, topics.committed, scorer)
+    assert (result.lost, result.duplicates, result.unexpected) == (0, 0, 0)
+    assert result.dead_lettered == len(dead_letters) > 300
+    assert result.alerts == len(alerts) > 200
     value = daemon.metrics.value
-    assert value("detector_records_consumed_total") == len(events) == ledger.scored + ledger.dead_lettered
-    assert value("detector_records_scored_total") == ledger.scored
-    assert value("detector_score_count") == ledger.scored
-    said = Counter(_severity_as_scored(json.loads(alert.value)) for alert in alerts)
+    assert value("detector_records_consumed_total") == len(events) == result.scored + result.dead_lettered
+    assert value("detector_records_scored_total") == result.scored
+    assert value("detector_score_count") == result.scored
+    severities = Counter(_checked_severity(json.loads(alert.value or b"")) for alert in alerts)
     assert {name: value("detector_alerts_total", severity=name) for name in SEVERITIES} == {
-        name: said[name] for name in SEVERITIES
+        name: severities[name] for name in SEVERITIES
     }
-    assert value("detector_records_dead_lettered_total", reason="tombstone") == sum(r.value is None for r in letters)
+    reasons = Counter((dict(record.headers)["dead-letter-reason"] or b"").decode() for record in dead_letters)
+    assert {reason: value("detector_records_dead_lettered_total", reason=reason) for reason in REASONS} == reasons
     labelled = {
         (label, verdict): value("detector_labelled_records_total", label=label, verdict=verdict)
         for label in ("benign", "suspicious")
         for verdict in ("benign", "suspicious")
     }
-    assert sum(labelled.values()) == ledger.scored == len(ledger.labels)
-    assert labelled["suspicious", "suspicious"] == (ledger.verdicts & (ledger.labels == 1)).sum()
+    assert sum(labelled.values()) == result.scored == len(result.labels)
+    assert labelled["suspicious", "suspicious"] == (result.alerted & (result.labels == 1)).sum()
     assert value("detector_model_info", **_model_labels(scorer)) == 1
 
 
-def _severity_as_scored(alert):
+def _checked_severity(alert: dict[str, Any]) -> str:
     assert alert["severity"] == severity(alert["score"], alert["threshold"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", alert["detected_at"])
-    return alert["severity"]
+    return str(alert["severity"])
 
 
-def _model_labels(scorer):
+def _model_labels(scorer: Scorer) -> dict[str, str]:
     model = scorer.identity
     return {"name": model.name, "version": model.version, "sha256": model.sha256, "engine": "torch"}
 
 
 def test_dead_letter_is_the_record_as_it_came(model):
-    """Key, value and headers survive, so that the record can be replayed once its producer is mended."""
+    """A record can be replayed after its producer is fixed only if its key, value and headers are kept."""
     topics = MemoryTopics()
-    fill(topics, [b"{", None], keys=[b"k", None])
+    write_events(topics, [b"{", None], keys=[b"k", None])
 
-    run_to_the_end(topics, settings(model))
+    run_until_read(topics, make_settings(model))
 
     first, second = topics.records(KAFKA.dead_letter_topic)
     assert (first.key, first.value, first.headers[0]) == (b"k", b"{", ("n", b"0"))
@@ -142,39 +111,46 @@ def test_dead_letter_is_the_record_as_it_came(model):
         ({}, b"k"),
         ({"hostName": "x" * 6_000_000}, b"k"),
     ],
+    ids=["name", "empty", "number", "missing", "too long"],
 )
 def test_alert_is_keyed_by_host(model, fields, key):
-    """All alerts of a host are in one partition, in order; without a host the record's own key stays."""
+    """All alerts of a host are in one partition, in order; without a host name the record's own key is kept."""
     topics = MemoryTopics()
-    fill(topics, [event(**fields)], keys=[b"k"])
+    write_events(topics, [event(**fields)], keys=[b"k"])
 
-    run_to_the_end(topics, settings(model).model_copy(update={"model": ModelSettings(path=model, threshold=0)}))
+    run_until_read(topics, make_settings(model, threshold=0))
 
     (alert,) = topics.records(KAFKA.alerts_topic)
     assert alert.key == key
 
 
 def test_alert_of_an_event_with_a_lone_surrogate_as_host(model):
-    """JSON that has no UTF-8 form as text stops nothing, and is carried as it came."""
+    """A host name without a UTF-8 form must not stop the service; the alert contains it as it came."""
     value = event()[:-1] + b',"hostName":"\\ud800"}'
     topics = MemoryTopics()
-    fill(topics, [value], keys=[b"k"])
+    write_events(topics, [value], keys=[b"k"])
 
-    run_to_the_end(topics, settings(model).model_copy(update={"model": ModelSettings(path=model, threshold=0)}))
+    run_until_read(topics, make_settings(model, threshold=0))
 
     (alert,) = topics.records(KAFKA.alerts_topic)
     assert alert.key == b"k"
-    assert json.loads(alert.value)["event"] == json.loads(value)
+    assert json.loads(alert.value or b"")["event"] == json.loads(value)
 
 
-@pytest.mark.parametrize("limit", [DeadLetterSettings(max_consecutive=10), DeadLetterSettings(max_ratio=0.2)])
-def test_wrong_topic_stops_before_it_is_walked_through(model, limit):
-    """Past the limit nothing is written or committed, and the exit code says which kind of trouble it is."""
+@pytest.mark.parametrize(
+    "limits",
+    [DeadLetterSettings(max_consecutive=10), DeadLetterSettings(max_ratio=0.2)],
+    ids=["max_consecutive", "max_ratio"],
+)
+def test_wrong_topic_stops_with_nothing_committed_past_the_breach(model, limits):
+    """Once a limit is exceeded nothing is written or committed, and the exit code names the cause."""
     topics = MemoryTopics()
-    fill(topics, [event()] * 1000 + [b"not an event"] * 800)
+    write_events(topics, [event()] * 1000 + [b"not an event"] * 800)
 
-    with pytest.raises(DeadLetterLimitError, match="is DETECTOR_KAFKA__EVENTS_TOPIC the right topic") as caught:
-        run_to_the_end(topics, settings(model, dead_letter=limit, batch=BatchSettings(max_records=500)))
+    with pytest.raises(
+        DeadLetterLimitError, match="check that DETECTOR_KAFKA__EVENTS_TOPIC is the right topic"
+    ) as caught:
+        run_until_read(topics, make_settings(model, dead_letter=limits, batch=BatchSettings(max_records=500)))
 
     assert caught.value.exit_code == 4
     (committed,) = topics.committed.values()
@@ -182,104 +158,93 @@ def test_wrong_topic_stops_before_it_is_walked_through(model, limit):
     assert len(topics.records(KAFKA.dead_letter_topic)) == max(0, committed - 1000)
 
 
-def test_threshold_of_the_settings_wins(model):
-    """A detection engineer can tune the threshold without making a model."""
+def test_threshold_of_the_settings_is_used(model):
+    """A detection engineer can change the threshold without training another model."""
     topics = MemoryTopics()
-    fill(topics, [event()] * 3)
+    write_events(topics, [event()] * 3)
 
-    chosen = settings(model).model_copy(update={"model": ModelSettings(path=model, threshold=0)})
-    run_to_the_end(topics, chosen)
+    run_until_read(topics, make_settings(model, threshold=0))
 
-    alerts = [json.loads(record.value) for record in topics.records(KAFKA.alerts_topic)]
+    alerts = [json.loads(record.value or b"") for record in topics.records(KAFKA.alerts_topic)]
     assert [alert["threshold"] for alert in alerts] == [0.0] * 3
 
 
 def test_missing_model_is_exit_3(tmp_path):
-    """Told apart from every other reason not to start."""
+    """A supervisor can tell a missing model from every other reason not to start."""
     with pytest.raises(ModelError) as caught:
-        run_to_the_end(MemoryTopics(), settings(tmp_path / "none"))
+        run_until_read(MemoryTopics(), make_settings(tmp_path / "none"))
     assert caught.value.exit_code == 3
 
 
-def test_liveness_tells_a_stuck_loop_from_an_idle_topic(model, monkeypatch):
-    """An empty topic for longer than a stuck loop is allowed is no reason to be restarted; a step without an end is."""
-    monkeypatch.setattr(health, "STUCK_AFTER_S", 0.5)
-    verdicts = {}
+def test_liveness_tells_a_stalled_main_loop_from_an_idle_topic(model, monkeypatch):
+    """An orchestrator must restart a stalled main loop, but not a service whose topic is empty."""
+    monkeypatch.setattr(health, "STALLED_AFTER_S", 0.5)
+    reasons: dict[str, str | None] = {}
 
-    class Source(MemorySource):
-        began = time.monotonic()
+    class IdleThenStalled(ControllingSource):
+        started = time.monotonic()
 
         def poll(self, *arguments):
-            if time.monotonic() - self.began > 1.5:
-                verdicts["idle"] = daemon.health.not_alive_because()
-                wait_until(daemon.health.not_alive_because, "the loop to be called stuck")
-                verdicts["stuck"] = daemon.health.not_alive_because()
-                daemon.stop()
+            if time.monotonic() - self.started > 1.5:
+                reasons["idle"] = self.daemon.health.not_alive_reason()
+                reasons["stalled"] = wait_until(self.daemon.health.not_alive_reason, "failing liveness")
+                self.daemon.stop()
             return super().poll(*arguments)
 
-    topics = MemoryTopics()
-    daemon = Daemon(
-        settings(model),
-        lambda kafka, _guarantee, listener, _wait: (Source(topics, kafka.events_topic, listener), MemorySink(topics)),
-    )
-    daemon.run()
+    run_with(IdleThenStalled, MemoryTopics(), make_settings(model))
 
-    assert verdicts["idle"] is None
-    assert "no sign of life" in verdicts["stuck"]
+    assert reasons["idle"] is None
+    assert "no progress" in (reasons["stalled"] or "")
 
 
 def test_progress_counts_from_the_start(model):
-    """A service that waits for its brokers has made none since then, and not since 1970."""
+    """An alert rule on the time of the last progress must not fire because a new process reports 1970."""
     progress = []
 
-    class Source(MemorySource):
+    class OnePoll(ControllingSource):
         def poll(self, *arguments):
-            progress.append(daemon.metrics.value("detector_last_progress_timestamp_seconds"))
-            daemon.stop()
+            progress.append(self.daemon.metrics.value("detector_last_progress_timestamp_seconds"))
+            self.daemon.stop()
             return super().poll(*arguments)
 
-    topics, before = MemoryTopics(), time.time()
-    daemon = Daemon(
-        settings(model),
-        lambda kafka, _guarantee, listener, _wait: (Source(topics, kafka.events_topic, listener), MemorySink(topics)),
-    )
-    daemon.run()
+    before = time.time()
+    run_with(OnePoll, MemoryTopics(), make_settings(model))
 
     assert before <= progress[0] <= time.time()
 
 
-def test_positions_are_committed_behind_the_acknowledgements(model):
-    """The order that everything rests on: a position is never committed while an output of its batch is on its way."""
-    topics, happened = MemoryTopics(), []
-    fill(topics, [event(userId=10**12), b"{"])
+def test_offsets_are_committed_after_the_acknowledgements(model):
+    """An offset that is committed before its outputs are acknowledged loses alerts in a crash."""
+    topics, steps = MemoryTopics(), []
+    write_events(topics, [event(userId=10**12), b"{"])
 
     class Pending:
         def wait(self, timeout_s):
-            happened.append("acknowledged")
+            steps.append("acknowledged")
             return True
 
-        def refused(self):
+        def failed(self):
             return []
 
     class Sink(MemorySink):
         def send(self, records):
-            happened.append(f"{len(records)} sent")
+            steps.append(f"{len(records)} sent")
             return Pending()
 
-    class Source(MemorySource):
+    class Source(ControllingSource):
         def commit(self, next_offsets, on_done):
-            happened.append("committed")
+            steps.append("committed")
             super().commit(next_offsets, on_done)
 
-    run_to_the_end(topics, settings(model), Source, Sink)
+    run_until_read(topics, make_settings(model), Source, Sink)
 
-    assert happened == ["2 sent", "acknowledged", "committed"]
+    assert steps == ["2 sent", "acknowledged", "committed"]
 
 
 def test_garbage_is_collected_while_a_delivery_waits(model):
-    """For hours, when the brokers are away, and each attempt to reach them leaves cycles behind."""
+    """During an outage of hours each connection attempt leaves reference cycles; memory must not grow by them."""
     topics, seen = MemoryTopics(), {}
-    fill(topics, [b"{"])
+    write_events(topics, [b"{"])
 
     class Cycle:
         def __init__(self):
@@ -292,31 +257,33 @@ def test_garbage_is_collected_while_a_delivery_waits(model):
             self.cycle = weakref.ref(Cycle())
 
         def wait(self, timeout_s):
-            time.sleep(timeout_s)  # as long as a broker that is away takes
+            time.sleep(timeout_s)  # what a delivery to unavailable brokers takes
             seen["collected"] = self.cycle() is None
             return seen["collected"] or time.monotonic() > self.until
 
-        def refused(self):
+        def failed(self):
             return []
 
     class Sink(MemorySink):
         def send(self, records):
             return Pending()
 
-    run_to_the_end(topics, settings(model), sink=Sink)
+    run_until_read(topics, make_settings(model), sink=Sink)
 
     assert seen["collected"]
 
 
-def test_exactly_once_settles_the_same_books(model, scorer):
-    """The same records, the same outputs, the same positions; only how they are committed differs."""
+def test_exactly_once_accounts_for_every_event(model, scorer):
+    """Exactly-once writes the same outputs and commits the same offsets; only how they are committed differs."""
     topics = MemoryTopics()
-    fill(topics, [event(), b"{", None] * 5)
+    write_events(topics, [event(), b"{", None] * 5)
 
-    run_to_the_end(topics, settings(model, delivery=DeliverySettings(guarantee="exactly-once")))
+    run_until_read(topics, make_settings(model, delivery=DeliverySettings(guarantee="exactly-once")))
 
-    books = [topics.records(topic) for topic in (KAFKA.events_topic, KAFKA.alerts_topic, KAFKA.dead_letter_topic)]
-    assert reconcile(*books, topics.committed, scorer).complete
+    events, alerts, dead_letters = (
+        topics.records(topic) for topic in (KAFKA.events_topic, KAFKA.alerts_topic, KAFKA.dead_letter_topic)
+    )
+    assert reconcile(events, alerts, dead_letters, topics.committed, scorer).complete
 
 
 def test_the_service_loads_no_training_library():

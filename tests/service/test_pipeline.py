@@ -1,224 +1,248 @@
-"""What overlaps and what keeps its order, over the stream in memory."""
+"""What the pipeline does at the same time and what it does in order, on the in-memory stream."""
 
 import pytest
 
 from detector.alerts.severity import SEVERITIES
 from detector.errors import DeadLetterLimitError
-from detector.events.second_opinion import REASONS
+from detector.events.strict_decode import REASONS
 from detector.metrics import Metrics
 from detector.records import OutgoingRecord
 from detector.service.limits import DeadLetterLimits
 from detector.service.pipeline import Pipeline
 from detector.service.step import BatchStep
 from detector.settings import DeadLetterSettings, KafkaSettings
-from detector.stream.delivery import DeliveryAbandoned, delivery_over
+from detector.stream.delivery import DeliveryAbandoned, delivery_for
 from detector.stream.interfaces import StreamError, TransactionAborted
-from detector.stream.memory import MemorySink, MemorySource, MemoryTopics, MemoryTransactions
-from tests.contract.test_stream import Heard
-from tests.stream.test_delivery import Said
+from tests.stream.listeners import RecordingListener, RecordingObserver
+from tests.stream.memory import MemorySink, MemorySource, MemoryTopics, MemoryTransactions
 
 KAFKA = KafkaSettings()
 FULL = 2
 
 
-class _Awaited:
-    """On its way until somebody waits for it; then written, or aborted."""
+class _Pending:
+    """Outputs that are in flight until `wait`; then they are written, or their transaction is aborted."""
 
-    def __init__(self, story, number, write, error=None) -> None:
-        self._story, self._number, self._write, self._error = story, number, write, error
+    def __init__(self, steps, number, write, error=None) -> None:
+        self._steps, self._number, self._write, self._error = steps, number, write, error
 
     def wait(self, timeout_s):
         if self._error:
-            self._story.append(f"{self._number} aborted")
+            self._steps.append(f"{self._number} aborted")
             raise self._error
-        self._story.append(f"{self._number} safe")
+        self._steps.append(f"{self._number} acknowledged")
         self._write()
         return True
 
-    def refused(self):
+    def failed(self):
+        return []
+
+
+class _NeverAcknowledged:
+    def wait(self, timeout_s):
+        return False
+
+    def failed(self):
         return []
 
 
 class Sink(MemorySink):
-    """Tells what was sent, and what was waited for."""
+    """Records when each batch is sent and acknowledged."""
 
-    def __init__(self, topics, story) -> None:
+    def __init__(self, topics, steps) -> None:
         super().__init__(topics)
-        self._story, self._sent = story, 0
+        self._steps, self._sent = steps, 0
 
     def send(self, records):
         self._sent += 1
-        self._story.append(f"{self._sent} sent")
+        self._steps.append(f"{self._sent} sent")
         write = super().send
-        return _Awaited(self._story, self._sent, lambda: write(records))
+        return _Pending(self._steps, self._sent, lambda: write(records))
 
 
 class Transactions(MemoryTransactions):
-    """Tells the same; those whose numbers are given are aborted."""
+    """The same with transactions; those with the given numbers are aborted."""
 
-    def __init__(self, topics, story, aborted=()) -> None:
+    def __init__(self, topics, steps, aborted=()) -> None:
         super().__init__(topics)
-        self._story, self._sent, self._aborted = story, 0, aborted
+        self._steps, self._sent, self._aborted = steps, 0, aborted
 
     def transact(self, batch, records):
         self._sent += 1
-        self._story.append(f"{self._sent} sent")
+        self._steps.append(f"{self._sent} sent")
         write = super().transact
         error = TransactionAborted("x") if self._sent in self._aborted else None
-        return _Awaited(self._story, self._sent, lambda: write(batch, records), error)
+        return _Pending(self._steps, self._sent, lambda: write(batch, records), error)
 
 
-class Silent(Sink):
+class UnresponsiveSink(MemorySink):
     """Acknowledges nothing."""
 
+    def __init__(self, topics, steps) -> None:
+        super().__init__(topics)
+
     def send(self, records):
-        pending = super().send([])
-        pending.wait = lambda timeout_s: False
-        return pending
+        return _NeverAcknowledged()
 
 
-class Stage:
-    """A pipeline over records of which none is an event: each is a dead letter, and so an output."""
+class Harness:
+    """A pipeline over invalid records: each of them has an output, its dead letter."""
 
     def __init__(self, scorer, make_sink, records, **limits) -> None:
-        self.topics, self.story = MemoryTopics(), []
+        self.topics = MemoryTopics()
+        self.steps: list[str] = []
         for number in range(records):
             self.topics.append(OutgoingRecord(KAFKA.events_topic, None, b"%d" % number, []))
-        self._source = MemorySource(self.topics, KAFKA.events_topic, Heard())
-        self.metrics = Metrics(client="kafka-python", severities=SEVERITIES, reject_reasons=REASONS)
-        sink = make_sink(self.topics, self.story)
-        self.delivery = delivery_over(self._source, sink, Said(), lambda: None)
+        self._source = MemorySource(self.topics, KAFKA.events_topic, RecordingListener())
+        self.metrics = Metrics(client="kafka-python", severities=SEVERITIES, dead_letter_reasons=REASONS)
+        sink = make_sink(self.topics, self.steps)
+        self.delivery = delivery_for(self._source, sink, RecordingObserver(), lambda: None)
         self.given_up = False
         step = BatchStep(KAFKA, scorer, DeadLetterLimits(DeadLetterSettings(**limits)))
         self.pipeline = Pipeline(
             step, self.delivery, self.metrics, full=FULL, idle_s=0.5, busy_s=0.02, give_up=lambda: self.given_up
         )
-        self.waits = []
+        self.read_timeouts_s: list[float] = []
 
-    def read(self, idle_s):
-        self.waits.append(idle_s)
+    def read(self, timeout_s):
+        self.read_timeouts_s.append(timeout_s)
         batch = self._source.poll(FULL, 0, 0)
-        self.story.append(f"read {len(batch.records)}")
+        self.steps.append(f"read {len(batch.records)}")
         return batch
 
-    def turn(self):
-        return self.pipeline.turn(self.read)
+    def run_once(self):
+        return self.pipeline.run_once(self.read)
+
+    @property
+    def consumed(self):
+        return self.metrics.value("detector_records_consumed_total")
 
     @property
     def committed(self):
         return sum(self.topics.committed.values())
 
     @property
-    def letters(self):
+    def dead_letters(self):
         return [record.value for record in self.topics.records(KAFKA.dead_letter_topic)]
 
 
 @pytest.mark.parametrize("make_sink", [Sink, Transactions])
-def test_a_full_batch_is_on_its_way_while_the_next_is_read(scorer, make_sink):
-    """Its outputs are safe before it is counted and committed, and before the next one's are sent."""
-    stage = Stage(scorer, make_sink, 2 * FULL)
+def test_next_batch_is_read_while_a_full_one_is_in_flight(scorer, make_sink):
+    """Reading ahead keeps the throughput; a batch must still be acknowledged before it is counted and committed."""
+    harness = Harness(scorer, make_sink, 2 * FULL)
 
-    assert not stage.turn()  # nothing is finished yet
-    assert stage.story == ["read 2", "1 sent"]
-    assert (stage.committed, stage.metrics.value("detector_records_consumed_total")) == (0, 0)
+    assert not harness.run_once()  # nothing is settled yet
+    assert harness.steps == ["read 2", "1 sent"]
+    assert (harness.committed, harness.consumed) == (0, 0)
 
-    assert stage.turn()
-    assert stage.story == ["read 2", "1 sent", "read 2", "1 safe", "2 sent"]
-    assert (stage.committed, stage.metrics.value("detector_records_consumed_total")) == (FULL, FULL)
+    assert harness.run_once()
+    assert harness.steps == ["read 2", "1 sent", "read 2", "1 acknowledged", "2 sent"]
+    assert (harness.committed, harness.consumed) == (FULL, FULL)
 
-    assert stage.turn()
-    assert stage.story[-2:] == ["read 0", "2 safe"]
-    assert stage.committed == stage.metrics.value("detector_records_consumed_total") == 2 * FULL
-    assert stage.letters == [b"0", b"1", b"2", b"3"]
-    assert stage.waits == [0.5, 0.02, 0.02]  # what is on its way is not to wait for half a second
+    assert harness.run_once()
+    assert harness.steps[-2:] == ["read 0", "2 acknowledged"]
+    assert harness.committed == harness.consumed == 2 * FULL
+    assert harness.dead_letters == [b"0", b"1", b"2", b"3"]
+    assert harness.read_timeouts_s == [0.5, 0.02, 0.02]  # a batch in flight must not wait for the idle time
 
 
 @pytest.mark.parametrize("make_sink", [Sink, Transactions])
-def test_any_other_batch_is_waited_for_at_once(scorer, make_sink):
-    """Nobody knows when the next one comes: a trickle's positions and figures are not held back for it."""
-    stage = Stage(scorer, make_sink, FULL - 1)
-    assert stage.turn()
-    assert stage.story == ["read 1", "1 sent", "1 safe"]
-    assert stage.committed == 1
+def test_batch_that_is_not_full_is_settled_at_once(scorer, make_sink):
+    """The next record may come in an hour: the offsets and metrics of the last ones must not wait for it."""
+    harness = Harness(scorer, make_sink, FULL - 1)
+
+    assert harness.run_once()
+
+    assert harness.steps == ["read 1", "1 sent", "1 acknowledged"]
+    assert harness.committed == 1
 
 
-def test_what_was_read_ahead_of_an_aborted_batch_is_dropped(scorer, monkeypatch):
-    """Both are read again, each output is written once, and no dead letter is judged twice."""
+def test_batch_read_ahead_of_an_aborted_one_is_dropped(scorer, monkeypatch):
+    """Both batches are read again: each output is written once, and each invalid record counts once for the limits."""
     monkeypatch.setattr("detector.stream.delivery._RETRY_S", 0)
-    stage = Stage(
-        scorer, lambda topics, story: Transactions(topics, story, aborted=(1,)), 2 * FULL, max_consecutive=2 * FULL + 1
+    harness = Harness(
+        scorer, lambda topics, steps: Transactions(topics, steps, aborted=(1,)), 2 * FULL, max_consecutive=2 * FULL + 1
     )
-    assert [stage.turn(), stage.turn()] == [False, False]  # no progress
-    assert stage.story == ["read 2", "1 sent", "read 2", "1 aborted"]
-    assert (stage.letters, stage.committed) == ([], 0)
+    assert [harness.run_once(), harness.run_once()] == [False, False]  # no progress
+    assert harness.steps == ["read 2", "1 sent", "read 2", "1 aborted"]
+    assert (harness.dead_letters, harness.committed) == ([], 0)
 
-    assert [stage.turn() for _ in range(3)] == [False, True, True]
-    assert stage.letters == [b"0", b"1", b"2", b"3"]
-    assert stage.committed == stage.metrics.value("detector_records_consumed_total") == 2 * FULL
+    assert [harness.run_once() for _ in range(3)] == [False, True, True]
+    assert harness.dead_letters == [b"0", b"1", b"2", b"3"]
+    assert harness.committed == harness.consumed == 2 * FULL
 
 
 @pytest.mark.parametrize("make_sink", [Sink, Transactions])
-def test_a_breach_of_the_limits_leaves_what_came_before_it_committed(scorer, make_sink):
-    """And commits nothing beyond."""
-    stage = Stage(scorer, make_sink, 2 * FULL, max_consecutive=FULL + 1)
-    stage.turn()
+def test_batch_before_an_exceeded_limit_is_committed(scorer, make_sink):
+    """After the restart nothing is processed twice; nothing after the limit was exceeded is committed."""
+    harness = Harness(scorer, make_sink, 2 * FULL, max_consecutive=FULL + 1)
+    harness.run_once()
+
     with pytest.raises(DeadLetterLimitError):
-        stage.turn()
-    assert stage.committed == FULL
-    assert stage.letters == [b"0", b"1"]
+        harness.run_once()
+
+    assert harness.committed == FULL
+    assert harness.dead_letters == [b"0", b"1"]
 
 
 @pytest.mark.parametrize("make_sink", [Sink, Transactions])
-def test_a_stream_that_cannot_go_on_leaves_what_was_read_before_committed(scorer, make_sink):
-    """The next instance does not do it again."""
-    stage = Stage(scorer, make_sink, FULL)
-    stage.turn()
+def test_batch_before_a_fatal_stream_error_is_committed(scorer, make_sink):
+    """The next instance does not process it again."""
+    harness = Harness(scorer, make_sink, FULL)
+    harness.run_once()
 
-    def broken(_):
-        raise StreamError("the position is gone")
+    def fail(_timeout_s):
+        raise StreamError("the committed offset no longer exists")
 
     with pytest.raises(StreamError):
-        stage.pipeline.turn(broken)
-    assert stage.committed == FULL
+        harness.pipeline.run_once(fail)
+    assert harness.committed == FULL
 
 
 @pytest.mark.parametrize("make_sink", [Sink, Transactions])
-def test_a_stop_settles_what_is_on_its_way(scorer, make_sink):
-    """As the daemon does when it was asked to stop."""
-    stage = Stage(scorer, make_sink, FULL)
-    stage.turn()
-    assert stage.pipeline.settle()
-    assert stage.committed == FULL
-    assert stage.pipeline.settle()  # there is nothing more
+def test_shutdown_settles_the_batch_in_flight(scorer, make_sink):
+    """After a graceful shutdown the next instance processes nothing twice."""
+    harness = Harness(scorer, make_sink, FULL)
+    harness.run_once()
+
+    assert harness.pipeline.settle()
+    assert harness.committed == FULL
+    assert harness.pipeline.settle()  # nothing is left
 
 
-def test_a_stop_that_takes_too_long_commits_nothing(scorer):
-    """What is on its way when the drain ends is read again."""
-    stage = Stage(scorer, Silent, 2 * FULL)
-    stage.turn()
-    stage.given_up = True
+def test_shutdown_that_times_out_commits_nothing(scorer):
+    """A batch that is in flight when the drain times out must be read again."""
+    harness = Harness(scorer, UnresponsiveSink, 2 * FULL)
+    harness.run_once()
+    harness.given_up = True
+
     with pytest.raises(DeliveryAbandoned):
-        stage.turn()
-    stage.delivery.finish(0.1)
-    assert stage.committed == 0
+        harness.run_once()
+
+    harness.delivery.finish(0.1)
+    assert harness.committed == 0
 
 
-def test_a_breach_of_the_limits_is_told_though_nothing_is_acknowledged(scorer, monkeypatch):
-    """Neither a stop nor brokers that are away hide why the service ends."""
-    monkeypatch.setattr("detector.service.pipeline._LAST_S", 0)
-    stage = Stage(scorer, Silent, 2 * FULL, max_consecutive=FULL + 1)
-    stage.turn()
+def test_exceeded_limit_is_reported_although_nothing_is_acknowledged(scorer, monkeypatch):
+    """The user must learn why the service exits, even if the brokers are unavailable at that moment."""
+    monkeypatch.setattr("detector.service.pipeline._LAST_BATCH_S", 0)
+    harness = Harness(scorer, UnresponsiveSink, 2 * FULL, max_consecutive=FULL + 1)
+    harness.run_once()
+
     with pytest.raises(DeadLetterLimitError):
-        stage.turn()
-    assert stage.committed == 0
+        harness.run_once()
+
+    assert harness.committed == 0
 
 
-def test_nothing_is_started_once_the_drain_is_over(scorer):
-    """Even when the batch before arrives at the last moment."""
-    stage = Stage(scorer, Sink, 2 * FULL)
-    stage.turn()
-    stage.given_up = True
+def test_no_delivery_starts_after_the_drain_timed_out(scorer):
+    """A stop ends in time even if the previous batch is acknowledged at the last moment."""
+    harness = Harness(scorer, Sink, 2 * FULL)
+    harness.run_once()
+    harness.given_up = True
+
     with pytest.raises(DeliveryAbandoned):
-        stage.turn()
-    assert stage.story == ["read 2", "1 sent", "read 2", "1 safe"]
-    assert stage.committed == FULL
+        harness.run_once()
+
+    assert harness.steps == ["read 2", "1 sent", "read 2", "1 acknowledged"]
+    assert harness.committed == FULL

@@ -1,4 +1,4 @@
-"""Another model while the service runs."""
+"""A new model while the service runs."""
 
 import json
 import shutil
@@ -11,47 +11,51 @@ from detector.local.demo import SAMPLE
 from detector.metrics import Metrics
 from detector.model.folder import CURRENT, MANIFEST, WEIGHTS, load_model, make_current
 from detector.service import reload
-from detector.service.reload import ModelKeeper
+from detector.service.reload import ReloadableModel
+from detector.service.scoring import Scorer
 from detector.settings import ModelSettings
+from detector.stream.admin.topics import read_topic
 from detector.training.data import load_data
 from detector.training.recipes import SEED
 from detector.training.train import train
+from tests.faults.deployment import INVALID_VALUES, open_deployment
+from tests.helpers import wait_until
 
 
 @pytest.fixture(autouse=True)
-def _look_at_once(monkeypatch):
-    monkeypatch.setattr(reload, "_LOOK_EVERY_S", 0)
+def _check_at_each_call(monkeypatch):
+    monkeypatch.setattr(reload, "_CHECK_EVERY_S", 0)
 
 
 @pytest.fixture
 def folder(models, tmp_path):
-    """A models folder of the test's own, with a current version."""
+    """A folder of models that the test may change, with a current version."""
     shutil.copytree(models, tmp_path / "models", symlinks=True)
     return tmp_path / "models"
 
 
 @pytest.fixture
 def metrics():
-    return Metrics(client="test", severities=(), reject_reasons=())
+    return Metrics(client="test", severities=(), dead_letter_reasons=())
 
 
 @pytest.fixture
-def keeper(folder, metrics):
-    return ModelKeeper(ModelSettings(path=folder / CURRENT, engine="numpy"), metrics)
+def reloadable(folder, metrics):
+    return ReloadableModel(ModelSettings(path=folder / CURRENT, engine="numpy"), metrics)
 
 
-def another_version(folder):
+def train_version(folder):
     return train(SEED, load_data(SAMPLE, seed=0), folder, seed=1).path
 
 
-def test_new_current_version_is_taken(keeper, folder, metrics):
-    """Training publishes by moving one link; nobody has to restart anything."""
-    version = make_current(another_version(folder)).resolve()
+def test_new_current_version_is_used(reloadable, folder, metrics):
+    """A trained model is used without a restart: training only changes one link."""
+    version = make_current(train_version(folder)).resolve()
 
-    assert keeper.refresh()
-    assert keeper.scorer.identity.version == version.name
+    assert reloadable.refresh()
+    assert reloadable.scorer.identity.version == version.name
     assert metrics.value("detector_model_reloads_total", result="loaded") == 1
-    assert not keeper.refresh()
+    assert not reloadable.refresh()
     info = [
         sample
         for family in metrics.registry.collect()
@@ -61,26 +65,26 @@ def test_new_current_version_is_taken(keeper, folder, metrics):
     assert [sample.labels["version"] for sample in info] == [version.name]
 
 
-def test_rolled_back_with_the_command_of_the_docs(keeper, folder):
-    """At 3 a.m. nobody writes a program: one link, and the version before scores again."""
-    before = keeper.scorer.identity.version
-    make_current(another_version(folder))
-    assert keeper.refresh()
+def test_rolled_back_with_the_command_of_the_docs(reloadable, folder):
+    """An operator returns to the previous version by changing one link, without a program."""
+    before = reloadable.scorer.identity.version
+    make_current(train_version(folder))
+    assert reloadable.refresh()
 
     subprocess.run(["/bin/ln", "-sfn", before, folder / CURRENT], check=True)
 
-    assert keeper.refresh()
-    assert keeper.scorer.identity.version == before
+    assert reloadable.refresh()
+    assert reloadable.scorer.identity.version == before
 
 
-REASONS = {"weights": "sha256", "manifest": MANIFEST, "golden": "golden batch", "folder": WEIGHTS}
+DAMAGES = {"weights": "sha256", "manifest": MANIFEST, "golden": "golden batch", "folder": WEIGHTS}
 
 
-@pytest.mark.parametrize("damage", REASONS)
-def test_bad_model_is_refused_and_the_old_one_goes_on(keeper, folder, metrics, damage):
-    """Counted once and logged with the reason; looked at again only when it changes."""
-    before = keeper.scorer
-    version = another_version(folder)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_model_is_rejected_and_the_current_one_is_kept(reloadable, folder, metrics, damage):
+    """A broken upload must not stop detection: it is logged and counted once, and tried again only after a change."""
+    before = reloadable.scorer
+    version = train_version(folder)
     if damage == "weights":
         (version / WEIGHTS).write_bytes(b"\x80\x04pickle")
     elif damage == "manifest":
@@ -93,30 +97,78 @@ def test_bad_model_is_refused_and_the_old_one_goes_on(keeper, folder, metrics, d
         (version / WEIGHTS).unlink()
     make_current(version)
 
-    with structlog.testing.capture_logs() as logged:
-        assert not keeper.refresh()
-        assert not keeper.refresh()
-    assert keeper.scorer is before
-    (line,) = logged
-    assert line["event"] == "model refused; the one before goes on"
-    assert REASONS[damage] in line["reason"]
+    with structlog.testing.capture_logs() as lines:
+        assert not reloadable.refresh()
+        assert not reloadable.refresh()
+    assert reloadable.scorer is before
+    (line,) = lines
+    assert line["event_name"] == "model_rejected"
+    assert DAMAGES[damage] in line["reason"]
     assert metrics.value("detector_model_reloads_total", result="refused") == 1
 
 
-def test_asked_for_a_reload_it_reloads_what_has_not_changed(keeper, metrics):
-    """SIGHUP means now."""
-    keeper.ask()
+def test_requested_reload_happens_without_a_change(reloadable, metrics):
+    """SIGHUP loads the model at once, for example after a change that the service cannot see."""
+    reloadable.request_reload()
 
-    assert keeper.refresh()
+    assert reloadable.refresh()
     assert metrics.value("detector_model_reloads_total", result="loaded") == 1
 
 
-def test_model_that_is_gone_for_a_moment_is_no_change(keeper, folder, metrics):
-    """Somebody replaces the folder by hand; what is in memory goes on, and the new one is taken once it is there."""
+def test_model_that_is_missing_for_a_moment_is_used_again(reloadable, folder, metrics):
+    """While somebody replaces the folder by hand, the model in memory is used; afterwards the new one is."""
     version = (folder / CURRENT).resolve()
     version.rename(folder / "away")
-    assert not keeper.refresh()
+    assert not reloadable.refresh()
     (folder / "away").rename(version)
-    keeper.refresh()
+    reloadable.refresh()
 
-    assert load_model(folder / CURRENT).manifest.version == keeper.scorer.identity.version
+    assert load_model(folder / CURRENT).manifest.version == reloadable.scorer.identity.version
+
+
+@pytest.mark.parametrize("guarantee", ["at-least-once", "exactly-once"])
+def test_reload_under_load(kafka, models, scorer, guarantee, tmp_path):
+    """Each alert names the model that computed its score, also while models are exchanged; no event is lost."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    versions = []
+    for source in (models / CURRENT).resolve(), train_version(tmp_path / "other"):
+        (folder / source.name).symlink_to(source)
+        versions.append(folder / source.name)
+    incomplete = folder / "incomplete"  # like a copy that was interrupted
+    incomplete.mkdir()
+    (incomplete / MANIFEST).write_bytes((versions[0] / MANIFEST).read_bytes())
+    make_current(versions[0])
+    options = ["--set", f"model.path={folder / CURRENT}", "--set", "model.engine=numpy", "--set", "model.threshold=0"]
+    options += ["--set", f"delivery.guarantee={guarantee}"]
+    with open_deployment(kafka, scorer, options, tmp_path) as deployment:
+        daemon = deployment.start_ready()
+        with deployment.load(rate=500):
+            for number in range(1, 4):
+                for version, result in (incomplete, "refused"), (versions[number % 2], "loaded"):
+                    make_current(version)
+                    wait_for_reloads(daemon, result, number)
+        deployment.wait_until_committed()
+        events = {(r.partition, r.offset): r.value for r in read_topic(kafka, kafka.events_topic)}
+        scores: dict[str, dict[tuple[int, int], float]] = {version.name: {} for version in versions}
+        for record in read_topic(kafka, kafka.alerts_topic):
+            alert = json.loads(record.value or b"")
+            source_offset = alert["source"]["partition"], alert["source"]["offset"]
+            scores[alert["model"]["version"]][source_offset] = alert["score"]
+
+    assert all(scores.values())
+    alerted = set().union(*scores.values())
+    assert alerted == {offset for offset, value in events.items() if value not in INVALID_VALUES}
+    for version in versions:
+        scorer_of_version = Scorer.load(ModelSettings(path=version, engine="numpy", threshold=0.0))
+        offsets = list(scores[version.name])
+        expected = scorer_of_version.score([events[offset] for offset in offsets]).scores
+        assert expected == pytest.approx([scores[version.name][offset] for offset in offsets], abs=1e-6)
+    assert (folder / CURRENT).samefile(versions[1])
+
+
+def wait_for_reloads(daemon, result, number):
+    """Wait until this many reloads had this result."""
+    wait_until(
+        lambda: daemon.metric("detector_model_reloads_total", result=result) == number, f"{number} reloads: {result}"
+    )

@@ -1,16 +1,16 @@
-"""What is said of an outage: when it starts, once a minute while it lasts, and when it ends."""
+"""What is logged about an outage: its start, one line a minute while it lasts, and its end."""
 
 import pytest
 from structlog.testing import capture_logs
 
 from detector.alerts.severity import SEVERITIES
-from detector.events.second_opinion import REASONS
+from detector.events.strict_decode import REASONS
 from detector.metrics import Metrics
+from detector.process.health import Health
 from detector.records import OutgoingRecord, Partition
-from detector.service.health import Health
 from detector.service.reporter import Reporter
 from detector.settings import KafkaSettings
-from detector.stream.interfaces import Refusal
+from detector.stream.interfaces import FailedRecord
 
 KAFKA = KafkaSettings()
 MINUTES = 5
@@ -18,73 +18,97 @@ MINUTES = 5
 
 @pytest.fixture
 def clock(monkeypatch):
+    """The time of `time.monotonic`, in seconds; a test advances it."""
     now = [1000.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     return now
 
 
 @pytest.fixture
-def reporter():
-    opened = Reporter(KAFKA, Metrics(client="kafka-python", severities=SEVERITIES, reject_reasons=REASONS), Health())
-    opened.rebalanced("assigned", [Partition(KAFKA.events_topic, 0)])
-    return opened
+def health():
+    return Health()
 
 
-def refused(reporter):
+@pytest.fixture
+def reporter(health):
+    """A reporter of a member with one partition."""
+    metrics = Metrics(client="kafka-python", severities=SEVERITIES, dead_letter_reasons=REASONS)
+    reporter = Reporter(KAFKA, metrics, health)
+    reporter.rebalanced("assigned", [Partition(KAFKA.events_topic, 0)])
+    return reporter
+
+
+def reject_records(reporter):
     record = OutgoingRecord(KAFKA.alerts_topic, None, b"x", [])
-    reporter.delivery_refused([Refusal(record, "NotEnoughReplicasError", final=False)] * 7)
+    reporter.records_failed([FailedRecord(record, "NotEnoughReplicasError", is_fatal=False)] * 7)
 
 
 OUTAGES = {
-    "delivery": (Reporter.delivery_waits, Reporter.delivery_resumed),
-    "refusals": (refused, Reporter.delivery_resumed),
-    "aborts": (lambda reporter: reporter.transaction_aborted("no coordinator"), lambda r: r.committed(0.1)),
-    "silence": (lambda reporter: reporter.silence(11.0), lambda reporter: reporter.silence(0.1)),
+    "delivery": (Reporter.delivery_waiting, Reporter.delivery_recovered),
+    "rejected records": (reject_records, Reporter.delivery_recovered),
+    "aborted transactions": (
+        lambda reporter: reporter.transaction_aborted("no coordinator"),
+        lambda reporter: reporter.committed(0.1),
+    ),
+    "unresponsive brokers": (
+        lambda reporter: reporter.check_brokers(11.0),
+        lambda reporter: reporter.check_brokers(0.1),
+    ),
+}
+"""What reports each kind of outage, and what reports its end."""
+EVENTS = {
+    "delivery": ("delivery_waiting", "delivery_still_waiting", "delivery_recovered"),
+    "rejected records": ("records_rejected", "records_still_rejected", "records_accepted"),
+    "aborted transactions": ("transaction_aborted", "transactions_still_aborted", "transactions_recovered"),
+    "unresponsive brokers": ("brokers_not_responding", "brokers_still_not_responding", "brokers_recovered"),
 }
 
 
 @pytest.mark.parametrize("outage", OUTAGES)
-def test_outage_is_a_line_when_it_starts_one_a_minute_and_one_when_it_ends(reporter, clock, outage):
-    """A log that fills the disk during an outage is another outage; one that says nothing leaves people guessing."""
-    goes_on, ends = OUTAGES[outage]
+def test_outage_is_logged_at_its_start_each_minute_and_at_its_end(reporter, clock, outage):
+    """Logs that fill the disk during an outage are another outage; logs that say nothing hide it."""
+    report, recover = OUTAGES[outage]
     with capture_logs() as lines:
         for _ in range(MINUTES * 60 * 2):
-            goes_on(reporter)  # at each attempt
-            reporter.still_waiting()
+            report(reporter)  # at each attempt
+            reporter.log_reminders()
             clock[0] += 0.5
-        during = len(lines)
-        ends(reporter)
-        ends(reporter)
+        recover(reporter)
+        recover(reporter)
 
-    assert during == MINUTES  # the first, and one at the end of each minute but the last
-    assert len({line["event"] for line in lines}) == 3
-    assert len(lines) == during + 1
+    start, reminder, end = EVENTS[outage]
+    assert [line["event_name"] for line in lines] == [start, *[reminder] * (MINUTES - 1), end]
+    assert [line["log_level"] for line in lines] == ["warning"] * MINUTES + ["info"]
     assert [round(line["waited_s"]) for line in lines[1:]] == [60, 120, 180, 240, pytest.approx(300, abs=1)]
 
 
-def test_reason_is_with_every_reminder(reporter, clock):
-    """Whoever looks an hour later does not have to look for the beginning."""
+def test_reason_is_in_every_reminder(reporter, clock):
+    """A user who looks an hour later must not have to search for the first line."""
     with capture_logs() as lines:
-        refused(reporter)
+        reject_records(reporter)
         clock[0] += 61
-        reporter.still_waiting()
+        reporter.log_reminders()
 
     assert [(line["topic"], line["records"], line["error"]) for line in lines] == [
         (KAFKA.alerts_topic, 7, "NotEnoughReplicasError")
     ] * 2
 
 
-def test_readiness_follows(clock):
-    """Not ready while nothing is delivered, and while the brokers are silent; ready again behind it."""
-    health = Health()
-    reporter = Reporter(KAFKA, Metrics(client="kafka-python", severities=SEVERITIES, reject_reasons=REASONS), health)
-    reporter.rebalanced("assigned", [Partition(KAFKA.events_topic, 0)])
-    seen = []
-    for goes_on, ends in (OUTAGES["delivery"], OUTAGES["silence"]):
-        for step in (goes_on, goes_on, ends):
-            step(reporter)
-        seen.append(health.not_ready_because)
-    reporter.delivery_waits()
+@pytest.mark.parametrize(
+    ("outage", "reason"),
+    [
+        ("delivery", "waiting for acknowledgements from Kafka; reading is paused"),
+        ("unresponsive brokers", "Kafka brokers are not responding"),
+    ],
+)
+def test_readiness_fails_during_an_outage_with_its_reason(reporter, health, clock, outage, reason):
+    """Traffic managers and people must see that nothing is processed, and that it works again afterwards."""
+    report, recover = OUTAGES[outage]
+    assert health.not_ready_reason is None
 
-    assert seen == [None, None]
-    assert health.not_ready_because == "delivery waits for acknowledgements"
+    report(reporter)
+    report(reporter)
+    assert health.not_ready_reason == reason
+
+    recover(reporter)
+    assert health.not_ready_reason is None

@@ -1,15 +1,16 @@
-"""The order of delivery and commit, and what happens when acknowledgements do not come."""
+"""The order of acknowledgements and offset commits, and what happens when acknowledgements are late or negative."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
 from detector.records import OutgoingRecord, Partition
-from detector.stream import delivery
-from detector.stream.delivery import AtLeastOnce, DeliveryAbandoned, ExactlyOnce, delivery_over
-from detector.stream.interfaces import Batch, CommitError, Refusal, StreamError, TransactionAborted
-from detector.stream.memory import MemorySink, MemorySource, MemoryTopics, MemoryTransactions
-from tests.contract.test_stream import Heard
+from detector.stream import delivery as delivery_module
+from detector.stream.delivery import AtLeastOnce, DeliveryAbandoned, ExactlyOnce, delivery_for
+from detector.stream.interfaces import Batch, CommitDone, CommitError, FailedRecord, StreamError, TransactionAborted
+from tests.stream.listeners import RecordingListener, RecordingObserver
+from tests.stream.memory import MemorySink, MemorySource, MemoryTopics, MemoryTransactions
 
 PARTITION = Partition("events", 0)
 ONE, TWO = (OutgoingRecord("alerts", None, value, []) for value in (b"1", b"2"))
@@ -18,79 +19,64 @@ ONE, TWO = (OutgoingRecord("alerts", None, value, []) for value in (b"1", b"2"))
 EMPTY = Batch([], {})
 
 
-class Script:
-    """A pending delivery that takes some waits, and then refuses some records."""
+class ScriptedDelivery:
+    """A pending delivery whose first `waits` waits time out; then these records have failed."""
 
-    def __init__(self, waits: int = 0, refusals: Sequence[Refusal] = ()) -> None:
+    def __init__(self, waits: int = 0, failed: Sequence[FailedRecord] = ()) -> None:
         self._waits = waits
-        self._refusals = list(refusals)
+        self._failed = list(failed)
 
     def wait(self, timeout_s: float) -> bool:
         self._waits -= 1
         return self._waits < 0
 
-    def refused(self) -> list[Refusal]:
-        return self._refusals
+    def failed(self) -> list[FailedRecord]:
+        return self._failed
 
 
 class ScriptedSink:
-    def __init__(self, *scripts: Script) -> None:
-        self.scripts = list(scripts)
+    """Answers each `send` with the next of the deliveries."""
+
+    def __init__(self, *deliveries: ScriptedDelivery) -> None:
+        self._deliveries = list(deliveries)
         self.sent: list[list[OutgoingRecord]] = []
 
-    def send(self, records):
+    def send(self, records: Sequence[OutgoingRecord]) -> ScriptedDelivery:
         self.sent.append(list(records))
-        return self.scripts.pop(0)
+        return self._deliveries.pop(0)
 
     def close(self, timeout_s: float) -> None: ...
 
 
-class Said:
-    """An observer that remembers."""
-
-    def __init__(self) -> None:
-        self.events: list[str] = []
-
-    def delivery_waits(self) -> None:
-        self.events.append("waits")
-
-    def delivery_resumed(self) -> None:
-        self.events.append("resumed")
-
-    def delivery_refused(self, refusals) -> None:
-        self.events.append(f"refused {len(refusals)}")
-
-    def transaction_aborted(self, reason) -> None:
-        self.events.append(f"aborted: {reason}")
-
-    def committed(self, seconds) -> None:
-        self.events.append("committed")
-
-    def commit_failed(self, error) -> None:
-        self.events.append(f"failed: {error}")
-
-
-class WatchedSource(MemorySource):
-    """A source whose commits may fail, and which notes whether it was paused while kept alive."""
+class ScriptedSource(MemorySource):
+    """A source whose commits may fail or stay unanswered, and which records whether it was paused while kept alive."""
 
     def __init__(self, topics: MemoryTopics) -> None:
-        super().__init__(topics, "events", Heard())
-        self.kept_alive_paused: list[bool] = []
-        self.failures: list[CommitError] = []
+        super().__init__(topics, "events", RecordingListener())
+        self.paused_in_keep_alive: list[bool] = []
+        self.commit_errors: list[CommitError] = []
+        self.unanswered: list[tuple[Mapping[Partition, int], CommitDone]] | None = None
+        """Set to a list to leave commits unanswered; each is added to it."""
+
+    @property
+    def is_paused(self) -> bool:
+        return self._paused
 
     def keep_alive(self) -> None:
-        self.kept_alive_paused.append(self._paused)
+        self.paused_in_keep_alive.append(self._paused)
 
-    def commit(self, next_offsets, on_done) -> None:
-        if self.failures:
-            on_done(self.failures.pop())
+    def commit(self, next_offsets: Mapping[Partition, int], on_done: CommitDone) -> None:
+        if self.unanswered is not None:
+            self.unanswered.append((next_offsets, on_done))
+        elif self.commit_errors:
+            on_done(self.commit_errors.pop())
         else:
             super().commit(next_offsets, on_done)
 
 
 @pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch):
-    monkeypatch.setattr(delivery, "_RETRY_S", 0)
+def _retry_at_once(monkeypatch):
+    monkeypatch.setattr(delivery_module, "_RETRY_S", 0)
 
 
 @pytest.fixture
@@ -100,136 +86,138 @@ def topics():
 
 @pytest.fixture
 def source(topics):
-    return WatchedSource(topics)
+    return ScriptedSource(topics)
 
 
 def at_least_once(source, sink):
-    said, signs = Said(), []
-    return AtLeastOnce(source, sink, said, lambda: signs.append(1)), said, signs
+    observer, signs_of_life = RecordingObserver(), []
+    return AtLeastOnce(source, sink, observer, lambda: signs_of_life.append(1)), observer, signs_of_life
 
 
 def never() -> bool:
     return False
 
 
-def delivered(deliver, batch, outputs, give_up, ahead=EMPTY) -> bool:
-    deliver.start(batch, outputs)
-    return deliver.settle(ahead, give_up)
+def deliver_batch(delivery, batch, outputs, give_up, ahead=EMPTY) -> bool:
+    """Deliver a batch; False when it was aborted."""
+    delivery.start(batch, outputs)
+    return delivery.settle(ahead, give_up)
 
 
-def safe(deliver, batch) -> None:
-    """A batch without outputs, committed."""
-    assert delivered(deliver, batch, [], never)
-    deliver.commit(idle=False)
+def deliver_and_commit(delivery, batch) -> None:
+    """Deliver a batch without outputs, and start the commit of its offsets."""
+    assert deliver_batch(delivery, batch, [], never)
+    delivery.commit(idle=False)
 
 
-def test_refused_records_are_sent_again_alone(source):
-    """What was acknowledged is not written twice because of its neighbour."""
-    sink = ScriptedSink(Script(refusals=[Refusal(TWO, "NotEnoughReplicasError", final=False)]), Script())
-    deliver, said, _ = at_least_once(source, sink)
+def test_only_failed_records_are_sent_again(source):
+    """One rejected record would cause duplicates of the acknowledged ones beside it."""
+    failure = FailedRecord(TWO, "NotEnoughReplicasError", is_fatal=False)
+    sink = ScriptedSink(ScriptedDelivery(failed=[failure]), ScriptedDelivery())
+    delivery, observer, _ = at_least_once(source, sink)
 
-    delivered(deliver, EMPTY, [ONE, TWO], never)
+    deliver_batch(delivery, EMPTY, [ONE, TWO], never)
 
     assert sink.sent == [[ONE, TWO], [TWO]]
-    assert source.kept_alive_paused == [True]  # what a source that reads would give meanwhile would be lost
-    assert said.events == ["refused 1", "waits", "resumed"]
+    assert source.paused_in_keep_alive == [True]  # records that an unpaused source returns now would be lost
+    assert observer.events == ["failed: 1 records", "waiting", "recovered"]
 
 
-def test_reading_is_paused_and_the_group_kept_while_delivery_waits(source):
-    """A broker that is away for a while costs neither the membership nor memory."""
-    deliver, said, signs = at_least_once(source, ScriptedSink(Script(waits=3)))
+def test_reading_is_paused_and_membership_kept_while_delivery_waits(source):
+    """During an outage memory would grow, or the member would be evicted from its group."""
+    delivery, observer, signs_of_life = at_least_once(source, ScriptedSink(ScriptedDelivery(waits=3)))
 
-    delivered(deliver, EMPTY, [ONE], never)
+    deliver_batch(delivery, EMPTY, [ONE], never)
 
-    assert source.kept_alive_paused == [True] * 3
-    assert len(signs) == 3
-    assert said.events == ["waits", "resumed"]
-    assert not source._paused
+    assert source.paused_in_keep_alive == [True] * 3
+    assert len(signs_of_life) == 3
+    assert observer.events == ["waiting", "recovered"]
+    assert not source.is_paused
 
 
-def test_giving_up_commits_nothing(source, topics):
-    """A stop with the brokers down ends, and the batch is read again by the next."""
-    deliver, said, _ = at_least_once(source, ScriptedSink(Script(waits=1000)))
+def test_abandoned_delivery_commits_nothing(source, topics):
+    """A shutdown during an outage would not end, or would skip a batch that was not delivered."""
+    delivery, observer, _ = at_least_once(source, ScriptedSink(ScriptedDelivery(waits=1000)))
 
     with pytest.raises(DeliveryAbandoned):
-        delivered(deliver, EMPTY, [ONE], lambda: True)
+        deliver_batch(delivery, EMPTY, [ONE], lambda: True)
 
     assert topics.committed == {}
-    assert said.events == ["waits", "resumed"]
+    assert observer.events == ["waiting", "recovered"]
 
 
-def test_final_refusal_stops_with_the_topic_and_what_to_do(source):
-    """A record that the topic will never take is not skipped: an alert would be lost silently."""
-    sink = ScriptedSink(Script(refusals=[Refusal(ONE, "MessageSizeTooLargeError", final=True)]))
-    deliver, *_ = at_least_once(source, sink)
+def test_fatal_failure_names_the_topic_and_what_to_do(source):
+    """An alert that its topic never accepts would be skipped without a word."""
+    failure = FailedRecord(ONE, "MessageSizeTooLargeError", is_fatal=True)
+    sink = ScriptedSink(ScriptedDelivery(failed=[failure]))
+    delivery, *_ = at_least_once(source, sink)
 
     with pytest.raises(
-        StreamError, match=r"topic alerts refuses a record of 1 bytes: MessageSizeTooLarge.*max.message.bytes"
+        StreamError, match=r"topic alerts rejects a record of 1 bytes: MessageSizeTooLarge.*max.message.bytes"
     ):
-        delivered(deliver, EMPTY, [ONE], never)
+        deliver_batch(delivery, EMPTY, [ONE], never)
 
 
-def test_failed_commit_is_made_up_for_by_the_next(source, topics):
-    """Positions whose commit failed are in the next commit, even when its batch is empty."""
-    deliver, said, _ = at_least_once(source, MemorySink(topics))
-    source.failures = [CommitError("no coordinator")]
+def test_next_commit_includes_the_offsets_of_a_failed_one(source, topics):
+    """After one failed commit on a quiet topic, offsets would never be committed."""
+    delivery, observer, _ = at_least_once(source, MemorySink(topics))
+    source.commit_errors = [CommitError("no coordinator")]
 
-    safe(deliver, Batch([], {PARTITION: 5}))
+    deliver_and_commit(delivery, Batch([], {PARTITION: 5}))
     assert topics.committed == {}
-    deliver.commit(idle=True)
+    delivery.commit(idle=True)
 
     assert topics.committed == {PARTITION: 5}
-    assert said.events == ["failed: no coordinator", "committed"]
-    deliver.commit(idle=True)
-    assert said.events == ["failed: no coordinator", "committed"]
+    assert observer.events == ["commit failed: no coordinator", "committed"]
+    delivery.commit(idle=True)
+    assert observer.events == ["commit failed: no coordinator", "committed"]
 
 
-def test_finish_commits_what_is_left(source, topics):
-    """A clean stop leaves nothing to be read again."""
-    deliver, *_ = at_least_once(source, MemorySink(topics))
-    source.failures = [CommitError("busy")]
-    safe(deliver, Batch([], {PARTITION: 7}))
+def test_finish_commits_the_remaining_offsets(source, topics):
+    """After a graceful shutdown the last batch would be read again."""
+    delivery, *_ = at_least_once(source, MemorySink(topics))
+    source.commit_errors = [CommitError("rebalance in progress")]
+    deliver_and_commit(delivery, Batch([], {PARTITION: 7}))
 
-    deliver.finish(1)
+    delivery.finish(1)
 
     assert topics.committed == {PARTITION: 7}
 
 
-def test_late_answer_to_an_early_commit_does_not_hide_a_later_position(source, topics):
-    """Commits overlap; the answer to the first says nothing of the second."""
-    deliver, *_ = at_least_once(source, MemorySink(topics))
-    answers = []
-    source.commit = lambda offsets, on_done: answers.append(on_done)
-    safe(deliver, Batch([], {PARTITION: 1}))
-    safe(deliver, Batch([], {PARTITION: 2}))
-    answers[0](None)
-    answers[1](CommitError("lost"))
+def test_answer_to_an_earlier_commit_does_not_confirm_a_later_one(source, topics):
+    """Commits overlap: the success of the first would hide the failure of the second, whose offsets would be lost."""
+    delivery, *_ = at_least_once(source, MemorySink(topics))
+    source.unanswered = []
+    deliver_and_commit(delivery, Batch([], {PARTITION: 1}))
+    deliver_and_commit(delivery, Batch([], {PARTITION: 2}))
+    (_, first_done), (_, second_done) = source.unanswered
+    first_done(None)
+    second_done(CommitError("connection lost"))
 
-    deliver.finish(1)
+    delivery.finish(1)
 
     assert topics.committed == {PARTITION: 2}
 
 
-def test_commit_without_an_answer_is_not_repeated_at_every_look(source, topics, monkeypatch):
-    """An idle service looks twice a second; brokers that are silent for a minute would find a hundred commits."""
+def test_unanswered_commit_is_not_repeated_with_every_poll(source, topics, monkeypatch):
+    """An idle service polls twice a second: after a minute, brokers that recover would receive a hundred commits."""
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    deliver, *_ = at_least_once(source, MemorySink(topics))
-    started = []
-    source.commit = lambda offsets, on_done: started.append(offsets)
-    safe(deliver, Batch([], {PARTITION: 1}))
+    delivery, *_ = at_least_once(source, MemorySink(topics))
+    source.unanswered = []
+    deliver_and_commit(delivery, Batch([], {PARTITION: 1}))
 
     for _ in range(25):
         now[0] += 0.5
-        deliver.commit(idle=True)
+        delivery.commit(idle=True)
 
-    assert started == [{PARTITION: 1}] * 2
+    assert [offsets for offsets, _ in source.unanswered] == [{PARTITION: 1}] * 2
 
 
 class ScriptedTransaction:
-    """Takes some waits, then is committed or fails."""
+    """A pending transaction whose first `waits` waits time out; then it is committed, or raises the error."""
 
-    def __init__(self, waits=0, error=None) -> None:
+    def __init__(self, waits: int = 0, error: Exception | None = None) -> None:
         self._waits, self._error = waits, error
 
     def wait(self, timeout_s: float) -> bool:
@@ -240,126 +228,132 @@ class ScriptedTransaction:
 
 
 class ScriptedTransactions(MemoryTransactions):
-    def __init__(self, topics, *scripts) -> None:
-        super().__init__(topics)
-        self.scripts = list(scripts)
+    """Returns the given transactions first, and commits all later ones."""
 
-    def transact(self, batch, records):
-        return self.scripts.pop(0) if self.scripts else super().transact(batch, records)
+    def __init__(self, topics: MemoryTopics, *transactions: ScriptedTransaction) -> None:
+        super().__init__(topics)
+        self._transactions = list(transactions)
+
+    def transact(self, batch: Batch, records: Sequence[OutgoingRecord]) -> Any:
+        return self._transactions.pop(0) if self._transactions else super().transact(batch, records)
 
 
 def exactly_once(source, sink):
-    said = Said()
-    return ExactlyOnce(source, sink, said, lambda: None), said
+    observer = RecordingObserver()
+    return ExactlyOnce(source, sink, observer, lambda: None), observer
 
 
-def two_events(topics):
+def write_two_events(topics):
     for value in (b"1", b"2"):
         topics.append(OutgoingRecord("events", None, value, []))
 
 
-def test_aborted_batch_is_read_again_from_the_committed_positions(topics):
-    """Nothing of it was written, so nothing of it may be skipped: paused meanwhile, then from the start."""
-    two_events(topics)
-    source = WatchedSource(topics)
-    deliver, said = exactly_once(source, ScriptedTransactions(topics, ScriptedTransaction(2, TransactionAborted("x"))))
+def test_aborted_batch_is_read_again_from_the_committed_offsets(topics):
+    """The alerts of an aborted batch would be lost: none of them was written."""
+    write_two_events(topics)
+    source = ScriptedSource(topics)
+    delivery, observer = exactly_once(
+        source, ScriptedTransactions(topics, ScriptedTransaction(2, TransactionAborted("x")))
+    )
     batch = source.poll(10, 0, 0)
 
-    assert not delivered(deliver, batch, [ONE], never)
+    assert not deliver_batch(delivery, batch, [ONE], never)
     again = source.poll(10, 0, 0)
 
     assert again.records == batch.records
-    assert delivered(deliver, again, [ONE], never)
+    assert deliver_batch(delivery, again, [ONE], never)
     assert topics.committed == {PARTITION: 2}
     assert [record.value for record in topics.records("alerts")] == [b"1"]
-    assert [event.split()[0] for event in said.events] == ["waits", "aborted:", "resumed", "committed"]
+    assert [event.split()[0] for event in observer.events] == ["waiting", "aborted:", "recovered", "committed"]
 
 
-def test_what_was_read_ahead_of_an_aborted_batch_is_read_again_too(topics):
-    """In its order, and from the first record of the first of the two, where nothing was committed before."""
-    two_events(topics)
-    source = WatchedSource(topics)
-    deliver, _ = exactly_once(source, ScriptedTransactions(topics, ScriptedTransaction(0, TransactionAborted("x"))))
+def test_batch_read_ahead_of_an_aborted_one_is_read_again_too(topics):
+    """Records would be skipped or reordered: without a committed offset, reading restarts at the aborted batch."""
+    write_two_events(topics)
+    source = ScriptedSource(topics)
+    delivery, _ = exactly_once(source, ScriptedTransactions(topics, ScriptedTransaction(0, TransactionAborted("x"))))
     first, ahead = source.poll(1, 0, 0), source.poll(1, 0, 0)
     assert ahead.records
 
-    assert not delivered(deliver, first, [ONE], never, ahead)
+    assert not deliver_batch(delivery, first, [ONE], never, ahead)
 
     assert source.poll(10, 0, 0).records == [*first.records, *ahead.records]
 
 
-def test_nothing_is_committed_before_it_is_settled(source, topics):
-    """What is on its way may be refused yet."""
-    deliver, *_ = at_least_once(source, ScriptedSink(Script(waits=1)))
-    deliver.start(Batch([], {PARTITION: 5}), [ONE])
-    deliver.commit(idle=True)
-    deliver.finish(1)
+def test_nothing_is_committed_while_outputs_are_in_flight(source, topics):
+    """A crash would lose alerts that were never acknowledged, although their records are committed."""
+    delivery, *_ = at_least_once(source, ScriptedSink(ScriptedDelivery(waits=1)))
+    delivery.start(Batch([], {PARTITION: 5}), [ONE])
+    delivery.commit(idle=True)
+    delivery.finish(1)
     assert topics.committed == {}
 
-    assert deliver.settle(EMPTY, never)
-    deliver.commit(idle=False)
+    assert delivery.settle(EMPTY, never)
+    delivery.commit(idle=False)
     assert topics.committed == {PARTITION: 5}
 
 
-def test_transactions_that_are_aborted_again_and_again_are_one_outage(topics):
-    """A topic that refuses for an hour: not a line, and a moment of readiness, at each attempt."""
-    two_events(topics)
-    source = WatchedSource(topics)
-    refusal = Refusal(ONE, "NotEnoughReplicasError", final=False)
-    attempts = [ScriptedTransaction(1, TransactionAborted("x", [refusal])) for _ in range(3)]
-    deliver, said = exactly_once(source, ScriptedTransactions(topics, *attempts))
+def test_repeated_aborts_are_one_outage(topics):
+    """While a topic rejects alerts for an hour, readiness would flap and the log would fill with every attempt."""
+    write_two_events(topics)
+    source = ScriptedSource(topics)
+    failure = FailedRecord(ONE, "NotEnoughReplicasError", is_fatal=False)
+    attempts = [ScriptedTransaction(1, TransactionAborted("x", [failure])) for _ in range(3)]
+    delivery, observer = exactly_once(source, ScriptedTransactions(topics, *attempts))
 
-    while not delivered(deliver, source.poll(10, 0, 0), [ONE], never):
-        assert not source._paused
-        deliver.commit(idle=True)  # the source has not read on yet
+    while not deliver_batch(delivery, source.poll(10, 0, 0), [ONE], never):
+        assert not source.is_paused
+        delivery.commit(idle=True)  # the source has not read the batch again yet
 
-    assert said.events == ["waits", *["refused 1", "aborted: x"] * 3, "resumed", "committed"]
-
-
-def test_aborted_batch_that_is_anothers_by_now_is_not_waited_for(topics):
-    """Its partitions were taken away, and those that are left are empty: the instance is ready."""
-    two_events(topics)
-    source = WatchedSource(topics)
-    deliver, said = exactly_once(source, ScriptedTransactions(topics, ScriptedTransaction(0, TransactionAborted("x"))))
-    batch = source.poll(10, 0, 0)
-    topics.committed |= batch.next_offsets
-
-    assert not delivered(deliver, batch, [ONE], never)
-    assert said.events == ["aborted: x", "waits"]
-    assert not source.poll(10, 0, 0).records
-    deliver.commit(idle=True)
-
-    assert said.events == ["aborted: x", "waits", "resumed"]
+    assert observer.events == ["waiting", *["failed: 1 records", "aborted: x"] * 3, "recovered", "committed"]
 
 
-def test_transaction_whose_end_is_unknown_is_settled_by_the_brokers_positions(topics):
-    """The connection broke behind the commit: what is committed is not written twice."""
-    two_events(topics)
-    source = WatchedSource(topics)
-    deliver, _ = exactly_once(
-        source, ScriptedTransactions(topics, ScriptedTransaction(0, TransactionAborted("broken")))
+def test_aborted_batch_that_another_member_processed_is_not_waited_for(topics):
+    """After a rebalance this instance would never be ready again: its own partitions have no records left."""
+    write_two_events(topics)
+    source = ScriptedSource(topics)
+    delivery, observer = exactly_once(
+        source, ScriptedTransactions(topics, ScriptedTransaction(0, TransactionAborted("x")))
     )
     batch = source.poll(10, 0, 0)
     topics.committed |= batch.next_offsets
 
-    assert not delivered(deliver, batch, [ONE], never)
+    assert not deliver_batch(delivery, batch, [ONE], never)
+    assert observer.events == ["aborted: x", "waiting"]
+    assert not source.poll(10, 0, 0).records
+    delivery.commit(idle=True)
+
+    assert observer.events == ["aborted: x", "waiting", "recovered"]
+
+
+def test_committed_offsets_decide_about_a_transaction_with_unknown_outcome(topics):
+    """When the connection is lost right after a commit, its alerts would be written twice."""
+    write_two_events(topics)
+    source = ScriptedSource(topics)
+    delivery, _ = exactly_once(
+        source, ScriptedTransactions(topics, ScriptedTransaction(0, TransactionAborted("connection lost")))
+    )
+    batch = source.poll(10, 0, 0)
+    topics.committed |= batch.next_offsets
+
+    assert not deliver_batch(delivery, batch, [ONE], never)
     assert source.poll(10, 0, 0).records == []
 
 
-def test_giving_up_a_transaction_commits_nothing(topics):
-    """A stop with the brokers down ends, and the batch is read again by the next."""
-    two_events(topics)
-    source = WatchedSource(topics)
-    deliver, said = exactly_once(source, ScriptedTransactions(topics, ScriptedTransaction(waits=1000)))
+def test_abandoned_transaction_commits_nothing(topics):
+    """A shutdown during an outage would not end, or would skip a batch that was not delivered."""
+    write_two_events(topics)
+    source = ScriptedSource(topics)
+    delivery, observer = exactly_once(source, ScriptedTransactions(topics, ScriptedTransaction(waits=1000)))
 
     with pytest.raises(DeliveryAbandoned):
-        delivered(deliver, source.poll(10, 0, 0), [ONE], lambda: True)
+        deliver_batch(delivery, source.poll(10, 0, 0), [ONE], lambda: True)
 
     assert topics.committed == {}
-    assert said.events == ["waits", "resumed"]
+    assert observer.events == ["waiting", "recovered"]
 
 
 @pytest.mark.parametrize(("sink", "guarantee"), [(MemorySink, AtLeastOnce), (MemoryTransactions, ExactlyOnce)])
-def test_guarantee_is_what_the_sink_can_give(topics, source, sink, guarantee):
-    """Never a lesser one in silence."""
-    assert isinstance(delivery_over(source, sink(topics), Said(), lambda: None), guarantee)
+def test_sink_decides_the_guarantee(topics, source, sink, guarantee):
+    """DETECTOR_DELIVERY__GUARANTEE=exactly-once would silently be at-least-once."""
+    assert isinstance(delivery_for(source, sink(topics), RecordingObserver(), lambda: None), guarantee)

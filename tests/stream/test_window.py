@@ -2,36 +2,36 @@
 
 import pytest
 
-from detector.stream.window import Window
+from detector.stream.window import BatchWindow
 
 WAIT_S = 0.020
 
 
 @pytest.mark.parametrize(
-    ("asked", "came", "expected"),
+    ("asked_at", "first_at", "expected"),
     [
-        pytest.param(10.000, 10.004, 10.024, id="waited for: from its first record"),
-        pytest.param(10.006, 10.007, 10.020, id="there already: from the end of the batch before"),
-        pytest.param(10.018, 10.019, 10.024, id="there for nearly as long: a quarter for those on their way"),
-        pytest.param(15.000, 15.001, 15.006, id="there for longer than that: no less"),
+        pytest.param(10.000, 10.004, 10.024, id="the poll waited for the first record: from its arrival"),
+        pytest.param(10.006, 10.007, 10.020, id="the first record was available: from the end of the previous batch"),
+        pytest.param(10.018, 10.019, 10.024, id="most of the wait is over: still a quarter of it for more records"),
+        pytest.param(15.000, 15.001, 15.006, id="all of the wait is over: still a quarter of it for more records"),
     ],
 )
-def test_time_runs_from_when_the_first_record_may_have_come(asked, came, expected):
-    """Or what gathers while a batch is worked on would wait for all of the time once more."""
-    window = Window()
+def test_wait_counts_from_when_the_first_record_may_have_arrived(asked_at, first_at, expected):
+    """Records that arrive while a batch is processed would wait for the full time again: alerts would come later."""
+    window = BatchWindow()
     window.close(10.0)
 
-    assert window.end(asked, came, WAIT_S) == pytest.approx(expected)
+    assert window.close_time(asked_at, first_at, WAIT_S) == pytest.approx(expected)
 
 
-def test_first_batch_waits_for_a_quarter_when_it_is_there_already():
-    """There was no batch before."""
-    assert Window().end(10.000, 10.001, WAIT_S) == pytest.approx(10.006)
+def test_first_batch_waits_a_quarter_when_its_first_record_was_available():
+    """The first batch after a start would not be filled: there is no previous batch to count from."""
+    assert BatchWindow().close_time(10.000, 10.001, WAIT_S) == pytest.approx(10.006)
 
 
-def test_without_a_wait_a_batch_is_what_is_there():
-    """Whatever came before."""
-    window = Window()
+def test_without_a_wait_a_batch_closes_at_once():
+    """`DETECTOR_BATCH__MAX_WAIT_MS=0` would still wait for more records."""
+    window = BatchWindow()
     window.close(10.0)
 
-    assert window.end(10.5, 10.501, 0) <= 10.501
+    assert window.close_time(10.5, 10.501, 0) <= 10.501

@@ -1,4 +1,4 @@
-"""The threshold's rules."""
+"""The rules that choose the threshold."""
 
 import numpy as np
 import pytest
@@ -25,21 +25,21 @@ SCORES = np.array([0.99, 0.95, 0.9, 0.8, 0.7, 0.3, 0.2, 0.1])
         ("0.6", 0.6, 5),
     ],
 )
-def test_rule_gives_its_threshold_and_says_what_it_saw(rule, value, alerts):
-    """A threshold without its figures is a number that somebody once liked."""
+def test_rule_chooses_its_threshold_and_reports_its_measures(rule, value, alerts):
+    """Users could not judge what a threshold costs in precision, recall and alerts."""
     chosen = choose_threshold(rule, SCORES, LABELS)
 
-    hits = int(LABELS[chosen.value <= SCORES].sum())
+    true_positives = int(LABELS[chosen.value <= SCORES].sum())
     assert chosen.value == pytest.approx(value)
     assert chosen.rule == rule
     assert chosen.alerts_per_million == alerts / 8 * 1e6
-    assert chosen.precision == pytest.approx(hits / alerts)
-    assert chosen.recall == pytest.approx(hits / 4)
-    assert chosen.f1 == pytest.approx(2 * hits / (alerts + 4))
+    assert chosen.precision == pytest.approx(true_positives / alerts)
+    assert chosen.recall == pytest.approx(true_positives / 4)
+    assert chosen.f1 == pytest.approx(2 * true_positives / (alerts + 4))
 
 
-def test_best_f1_prefers_the_middle_among_what_one_row_cannot_tell_apart():
-    """One benign row at 0.98 is no reason to miss what scores 0.9 elsewhere."""
+def test_best_f1_prefers_the_threshold_nearest_to_one_half():
+    """One benign row with a score of 0.98 would make the model miss events that score 0.9 on other hosts."""
     scores = np.r_[np.full(50, 0.99), [0.98], np.full(500, 0.01)]
     labels = np.r_[np.ones(50), np.zeros(501)]
 
@@ -47,16 +47,16 @@ def test_best_f1_prefers_the_middle_among_what_one_row_cannot_tell_apart():
 
 
 @pytest.mark.parametrize("rule", ["precision>=1", "alerts-per-million<=1"])
-def test_rule_that_nothing_satisfies_is_said(rule):
-    """Rather than a threshold that breaks its promise."""
-    with pytest.raises(UsageError, match="no threshold satisfies it"):
+def test_rule_that_no_threshold_meets_is_an_error(rule):
+    """Users would get a threshold that does not keep what its rule promises."""
+    with pytest.raises(UsageError, match="no threshold meets it"):
         choose_threshold(rule, np.array([0.9, 0.8]), np.array([0, 1]))
 
 
 @pytest.mark.parametrize("rule", ["f1", "precision>1", "precision>=", "1.5", "nan", "-0.1", ""])
-def test_no_rule_is_said(rule):
-    """With those that there are."""
-    with pytest.raises(UsageError, match="want best-f1, precision>=P"):
+def test_unknown_rule_is_an_error(rule):
+    """Users would not learn which rules exist."""
+    with pytest.raises(UsageError, match="expected best-f1, precision>=P"):
         choose_threshold(rule, SCORES, LABELS)
 
 
@@ -68,7 +68,7 @@ def test_no_rule_is_said(rule):
     ).filter(lambda rows: len({label for _, label in rows}) == 2)
 )
 def test_best_f1_is_within_one_row_of_the_best(rows):
-    """Against every threshold there is, ties and extremes included."""
+    """A threshold far from the best F1 would be chosen; compared with every threshold, including ties and extremes."""
     scores, labels = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
 
     def f1(threshold):
@@ -76,5 +76,5 @@ def test_best_f1_is_within_one_row_of_the_best(rows):
         return 2 * (alerts & (labels == 1)).sum() / (alerts.sum() + labels.sum())
 
     best = max(scores, key=f1)
-    alerts, hits = (scores >= best).sum(), ((scores >= best) & (labels == 1)).sum()
-    assert choose_threshold("best-f1", scores, labels).f1 >= 2 * hits / (alerts + 1 + labels.sum()) - 1e-12
+    alerts, true_positives = (scores >= best).sum(), ((scores >= best) & (labels == 1)).sum()
+    assert choose_threshold("best-f1", scores, labels).f1 >= 2 * true_positives / (alerts + 1 + labels.sum()) - 1e-12

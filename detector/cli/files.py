@@ -1,0 +1,80 @@
+"""`train`, `replay` and `score`: the verbs that read files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from detector.cli.common import needs_extra, progress_bar, settings_of
+from detector.errors import UsageError, missing_extra
+
+BethFiles = Annotated[list[Path], typer.Argument(help="BETH CSV files, either format", metavar="FILE...")]
+
+
+def train(context: typer.Context) -> None:
+    """Train a model on BETH rows; the same as train.py. Has its own --help."""
+    if any(context.obj):
+        raise UsageError("--config and --set do not apply to `train`, which reads no settings: leave them out")
+    with needs_extra("train", "training"):
+        from detector.training.command import app
+
+        app(context.args, prog_name="detector train")  # inside the block: it imports more packages when it needs them
+
+
+def replay(
+    context: typer.Context,
+    files: BethFiles,
+    rate: Annotated[float | None, typer.Option(help="events per second", min=0.001)] = None,
+    speed: Annotated[float | None, typer.Option(help="multiple of the recorded pace", min=0.001)] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="start again after the last file, until Ctrl-C")] = False,
+    limit: Annotated[int | None, typer.Option(help="produce at most this many events", min=0)] = None,
+) -> None:
+    """Produce BETH rows to the events topic."""
+    from detector.local.replay import Pace, count_rows
+    from detector.local.replay import replay as produce
+    from detector.process.signals import StopRequest, stop_on_signals
+
+    if rate and speed:
+        raise UsageError("--rate and --speed cannot be combined: give one of them")
+    settings = settings_of(context)
+    stop = StopRequest()
+    total = limit if loop or limit is not None else count_rows(files)
+    with stop_on_signals(stop), progress_bar("events", total) as on_event:
+        done = produce(
+            settings.kafka,
+            files,
+            pace=Pace(rate, speed),
+            loop=loop,
+            limit=limit,
+            on_event=on_event,
+            stopped=lambda: bool(stop),
+        )
+    per_second = done.events / max(done.seconds, 1e-9)
+    typer.echo(
+        f"replayed {done.events} events to {settings.kafka.events_topic} in {done.seconds:.1f} s, {per_second:,.0f}/s"
+    )
+
+
+def score(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="CSV or NDJSON files", metavar="FILE...")],
+    output: Annotated[Path | None, typer.Option(help="file to write row,score,suspicious of each event to")] = None,
+) -> None:
+    """Score files offline, exactly as the daemon would."""
+    from detector.service.offline import score_files, write_scores
+    from detector.service.scoring import Scorer
+
+    scorer = Scorer.load(settings_of(context).model)
+    result = write_scores(files, scorer, output) if output else score_files(files, scorer, None)
+    typer.echo(f"rows {result.rows}, suspicious {result.suspicious}, threshold {scorer.threshold:g}")
+    for reason, number in result.invalid.most_common():
+        typer.echo(f"not scored: {number} rows, {reason}")
+    labels, scores = result.labelled()
+    if len(labels):
+        try:
+            from detector.training.evaluation import evaluate, measures_table
+        except ModuleNotFoundError:  # the scores are complete without the measures
+            typer.echo(f"no quality measures: {missing_extra('train', 'comparing scores with labels')}", err=True)
+            return
+        for line in measures_table({f"{len(labels)} labelled": evaluate(scores, labels, scorer.threshold)}):
+            typer.echo(line)

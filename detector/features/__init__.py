@@ -1,0 +1,1 @@
+"""Feature sets: the inputs that models compute scores from."""

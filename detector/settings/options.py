@@ -1,0 +1,224 @@
+"""Every setting with its type, its default and one line of help."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from detector.process.logs import LogFormat, LogLevel
+from detector.settings.clients import CLIENT_HELP, DEFAULT_CLIENT, KAFKA_CLIENTS
+
+Guarantee = Literal["at-least-once", "exactly-once"]
+if TYPE_CHECKING:
+    KafkaClient = str
+else:
+    KafkaClient = Literal[tuple(KAFKA_CLIENTS)]
+PositiveInt = Annotated[int, Field(gt=0)]
+
+_DEFAULT_KAFKA_PORT = 9092
+_TOPICS = 3
+
+_BATCH_RECORDS = 5_000
+
+
+def split_address(server: str) -> tuple[str, int]:
+    """`HOST:PORT`, `HOST` or `[IPv6]:PORT` to host and port.
+
+    Raises:
+        ValueError: there is no host, or the port is no number from 1 to 65535.
+    """
+    host, colon, port = server.strip().rpartition(":")
+    if not colon or port.endswith("]"):
+        host, port = server.strip(), str(_DEFAULT_KAFKA_PORT)
+    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise ValueError(f"{server!r} is not HOST:PORT; separate several brokers with commas")
+    return host.strip("[]"), int(port)
+
+
+def _check_servers(text: str) -> str:
+    for server in text.split(","):
+        split_address(server)
+    return text
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KafkaSettings(_Group):
+    """The brokers and how to connect to them, the topics, and the consumer group."""
+
+    bootstrap_servers: Annotated[str, AfterValidator(_check_servers)] = Field(
+        "localhost:9092", description="bootstrap brokers, comma-separated"
+    )
+    events_topic: str = Field("process-events", description="topic with the events", min_length=1)
+    alerts_topic: str = Field("process-alerts", description="topic for alerts", min_length=1)
+    dead_letter_topic: str = Field(
+        "process-events-dead-letter", description="topic for records that could not be decoded", min_length=1
+    )
+    group_id: str = Field("detector", description="consumer group", min_length=1)
+    instance_id: str | None = Field(
+        None, description="static membership: a different name for each instance", min_length=1
+    )
+    client: KafkaClient = Field(DEFAULT_CLIENT, description=CLIENT_HELP)
+    auto_offset_reset: Literal["earliest", "latest", "fail"] = Field(
+        "earliest",
+        description="where to start when no committed offset exists (any more): earliest, latest or fail",
+    )
+    max_record_bytes: PositiveInt = Field(
+        10485760,
+        description="largest record to read, alert or dead letter to write, bytes; the topics must permit it too",
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="protocol of the brokers' listener"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI"] | None = Field(
+        None, description="SASL mechanism"
+    )
+    sasl_plain_username: str | None = Field(None, description="user name for PLAIN and SCRAM")
+    sasl_plain_password: SecretStr | None = Field(None, description="password for PLAIN and SCRAM")
+    sasl_kerberos_name: str | None = Field(None, description="GSSAPI: full principal")
+    sasl_kerberos_service_name: str = Field("kafka", description="GSSAPI: service name")
+    sasl_kerberos_domain_name: str | None = Field(None, description="GSSAPI: domain name")
+    ssl_check_hostname: bool = Field(
+        default=True, description="check that the broker's certificate matches its host name"
+    )
+    ssl_cafile: FilePath | None = Field(None, description="trusted certificate authorities, PEM")
+    ssl_certfile: FilePath | None = Field(None, description="client certificate, PEM")
+    ssl_keyfile: FilePath | None = Field(None, description="client private key, PEM")
+    ssl_password: SecretStr | None = Field(None, description="password of the private key")
+    ssl_crlfile: FilePath | None = Field(None, description="revoked certificates, PEM")
+    ssl_ciphers: str | None = Field(None, description="permitted ciphers, in OpenSSL's list format")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if len({self.events_topic, self.alerts_topic, self.dead_letter_topic}) < _TOPICS:
+            raise ValueError("events_topic, alerts_topic and dead_letter_topic must be three different topics")
+        if self.security_protocol.startswith("SASL") and self.sasl_mechanism is None:
+            raise ValueError(f"security_protocol {self.security_protocol} needs sasl_mechanism")
+        by_password = self.security_protocol.startswith("SASL") and self.sasl_mechanism != "GSSAPI"
+        if by_password and None in (self.sasl_plain_username, self.sasl_plain_password):
+            raise ValueError(f"sasl_mechanism {self.sasl_mechanism} needs sasl_plain_username and sasl_plain_password")
+        return self
+
+
+class DeliverySettings(_Group):
+    """The delivery guarantee."""
+
+    guarantee: Guarantee = Field("at-least-once", description="delivery guarantee")
+
+
+class BatchSettings(_Group):
+    """When a micro-batch closes: as soon as one of the limits is reached."""
+
+    max_records: PositiveInt | None = Field(
+        None,
+        description=f"largest number of records in a batch; when unset {_BATCH_RECORDS}, with exactly-once "
+        + " and ".join(f"{spec.transaction_records} with {name}" for name, spec in KAFKA_CLIENTS.items()),
+    )
+    max_wait_ms: int = Field(20, description="a batch closes at most so long after its first record, ms", ge=0)
+
+    @property
+    def records(self) -> int:
+        """The effective `max_records`: `Settings` sets the default that fits the guarantee and the client."""
+        return self.max_records or _BATCH_RECORDS
+
+
+class ModelSettings(_Group):
+    """The model."""
+
+    path: Path = Field(Path("models/current"), description="a model folder")
+    engine: Literal["torch", "numpy"] = Field("torch", description="library that computes the scores: torch or numpy")
+    threshold: float | None = Field(
+        None,
+        description="score at or above which an event is suspicious; when unset, the manifest's",
+        ge=0,
+        le=1,
+    )
+
+
+class DeadLetterSettings(_Group):
+    """Limits on dead letters. Beyond them the service stops: the events topic is probably the wrong one."""
+
+    max_ratio: float = Field(
+        0.5,
+        description="largest share of dead letters among the last 10,000 records; checked from the 1,000th record on",
+        ge=0,
+        le=1,
+    )
+    max_consecutive: PositiveInt = Field(1000, description="largest number of consecutive dead letters")
+
+
+class HttpSettings(_Group):
+    """The HTTP server for metrics and health."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, description="port to listen on; 0 picks a free one and logs it", ge=0, le=65535)
+
+
+class ShutdownSettings(_Group):
+    """The shutdown."""
+
+    timeout_s: float = Field(20, description="longest time for the drain, s", gt=0)
+
+
+class LogSettings(_Group):
+    """The log."""
+
+    level: LogLevel = Field("info", description="lowest severity that is logged")
+    format: LogFormat = Field("auto", description="auto: console on a terminal, JSON lines elsewhere")
+
+
+class Settings(BaseSettings):
+    """All settings, in groups; `DETECTOR_<GROUP>__<NAME>` in the environment."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix="DETECTOR_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,  # compose files pass "" for variables that their user left unset
+        nested_model_default_partial_update=True,
+        validate_default=True,
+    )
+
+    kafka: KafkaSettings = KafkaSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    batch: BatchSettings = BatchSettings()
+    model: ModelSettings = ModelSettings()
+    dead_letter: DeadLetterSettings = DeadLetterSettings()
+    http: HttpSettings = HttpSettings()
+    shutdown: ShutdownSettings = ShutdownSettings()
+    log: LogSettings = LogSettings()
+
+    @field_validator("batch")
+    @classmethod
+    def _default_batch_records(cls, batch: BatchSettings, info: ValidationInfo) -> BatchSettings:
+        if batch.max_records is not None or not {"delivery", "kafka"} <= info.data.keys():
+            return batch  # set by the user, or the groups that decide are invalid
+        exactly_once = info.data["delivery"].guarantee == "exactly-once"
+        records = KAFKA_CLIENTS[info.data["kafka"].client].transaction_records if exactly_once else _BATCH_RECORDS
+        return batch.model_copy(update={"max_records": records})
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """No sources: `detector.settings.sources` reads them, and remembers the origin of each value."""
+        return (init_settings,)

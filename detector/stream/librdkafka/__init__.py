@@ -1,0 +1,1 @@
+"""The stream over librdkafka (confluent-kafka): the optional, faster client."""
