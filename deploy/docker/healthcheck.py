@@ -1,4 +1,4 @@
-"""The image's health check: `/healthz` of the daemon in this container, with nothing but Python's own library."""
+"""The health check of the image: requests `/healthz` from the detector in this container. Standard library only."""
 
 import os
 import sys
@@ -9,5 +9,5 @@ PORT = os.environ.get("DETECTOR_HTTP__PORT") or "8000"
 try:
     with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/healthz", timeout=4) as response:
         sys.stdout.write(response.read().decode())
-except OSError as error:  # URLError and HTTPError are OSErrors
+except OSError as error:  # the base class of URLError and HTTPError
     sys.exit(f"/healthz: {error}")

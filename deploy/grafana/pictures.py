@@ -1,7 +1,9 @@
-"""Draws both dashboards with matplotlib, from a Prometheus: `make pictures PROMETHEUS=http://127.0.0.1:9090`.
+"""Draws both dashboards with matplotlib from the data of a Prometheus server, for docs/pictures.
 
-For pages where no Grafana runs. Titles, places, units, legends and queries are those of the committed JSON; the drawing
-is not Grafana's, and each picture says so.
+    make pictures PROMETHEUS=http://127.0.0.1:9090
+
+Needs no Grafana. Titles, positions, units, legends and queries come from the committed JSON. Grafana draws the panels
+differently, and a line on each picture says so.
 """
 
 import argparse
@@ -13,7 +15,6 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,16 @@ from matplotlib.ticker import FuncFormatter
 HERE = Path(__file__).parent
 PICTURES = HERE.parents[1] / "docs" / "pictures"
 _STEP_S = 10
+_DAY_S = 86_400
+"""matplotlib counts dates in days since 1970-01-01."""
 _RATE_INTERVAL = "40s"
-"""What Grafana makes of `$__rate_interval`: four scrapes."""
-_COLUMN, _ROW = 0.75, 0.38
-"""Inches of a cell of Grafana's grid."""
-_LABEL = "Drawn with matplotlib from the dashboard's own queries on a live Prometheus: not Grafana's drawing"
-_SHOWN_IN_LEGEND = 6
-_FIGURES, _WRAPPED = 3, 26
-_PAGE, _PANEL, _GRID, _TEXT = "#111217", "#181b1f", "#2c3235", "#ccccdc"
+"""Grafana's value of `$__rate_interval`: 4 scrape intervals."""
+_CELL_WIDTH_IN, _CELL_HEIGHT_IN = 0.75, 0.38
+"""Size of a cell of Grafana's grid, in inches."""
+_NOTE = "Drawn with matplotlib from the dashboard's own queries on a live Prometheus; Grafana draws it differently"
+_MAX_LEGEND_ENTRIES = 6
+_MAX_STAT_VALUES, _STAT_NAME_WIDTH = 3, 26
+_PAGE_COLOUR, _PANEL_COLOUR, _GRID_COLOUR, _TEXT_COLOUR = "#111217", "#181b1f", "#2c3235", "#ccccdc"
 
 Series = tuple[str, list[tuple[float, float]]]
 
@@ -65,8 +68,13 @@ _UNITS: dict[str, Callable[[float], str]] = {
 }
 
 
-class Source:
-    """The series of a Prometheus over the last minutes."""
+class History:
+    """The last minutes of a Prometheus server.
+
+    Args:
+        url: address of the server, without a trailing slash.
+        minutes: how far back the history goes.
+    """
 
     def __init__(self, url: str, minutes: float) -> None:
         self._url = url
@@ -74,20 +82,26 @@ class Source:
         self._start = self._end - minutes * 60
 
     def series(self, expression: str, legend: str) -> list[Series]:
-        """The series of an expression, named by Grafana's rules; what is not a number is left out."""
+        """The series of an expression, named by a Grafana legend; samples that are NaN or infinite are left out.
+
+        Raises:
+            SystemExit: the server did not respond.
+        """
         for variable, value in (("$__rate_interval", _RATE_INTERVAL), ("$instance", ".*"), ("$partition", ".*")):
             expression = expression.replace(variable, value)
-        asked = {"query": expression, "start": self._start, "end": self._end, "step": _STEP_S}
-        url = f"{self._url}/api/v1/query_range?{urllib.parse.urlencode(asked)}"
+        parameters = {"query": expression, "start": self._start, "end": self._end, "step": _STEP_S}
+        url = f"{self._url}/api/v1/query_range?{urllib.parse.urlencode(parameters)}"
         try:
-            with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 - whoever calls it names the server
-                found = json.load(answer)["data"]["result"]
+            with urllib.request.urlopen(url, timeout=20) as response:  # noqa: S310 - the user chose the server
+                result = json.load(response)["data"]["result"]
         except (OSError, ValueError) as error:
-            raise SystemExit(f"no Prometheus answers at {self._url}: {error}: give the address of one") from error
-        return [(_named(legend, one["metric"]), _points(one["values"])) for one in found]
+            raise SystemExit(
+                f"Prometheus at {self._url} is not responding: {error}; pass the address of a running Prometheus"
+            ) from error
+        return [(_name(legend, series["metric"]), _points(series["values"])) for series in result]
 
 
-def _named(legend: str, labels: dict[str, str]) -> str:
+def _name(legend: str, labels: dict[str, str]) -> str:
     return re.sub(r"{{(\w+)}}", lambda match: labels.get(match[1], ""), legend)
 
 
@@ -96,67 +110,67 @@ def _points(values: list[list[Any]]) -> list[tuple[float, float]]:
     return [(at, value) for at, value in numbers if math.isfinite(value)]
 
 
-def draw(dashboard: dict[str, Any], source: Source) -> Figure:
-    """One dashboard as a figure."""
+def draw(dashboard: dict[str, Any], history: History) -> Figure:
+    """Draw a dashboard, given as its JSON."""
     panels = dashboard["panels"]
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels) + 2
-    figure = Figure(figsize=(24 * _COLUMN, rows * _ROW), facecolor=_PAGE)
+    figure = Figure(figsize=(24 * _CELL_WIDTH_IN, rows * _CELL_HEIGHT_IN), facecolor=_PAGE_COLOUR)
     figure.text(0.01, 1 - 0.8 / rows, dashboard["title"], fontsize=18, color="white", va="center")
-    figure.text(0.99, 1 - 0.8 / rows, _LABEL, fontsize=9, color="#ffb357", va="center", ha="right")
-    moments = [
-        (annotation["iconColor"], datetime.fromtimestamp(at, UTC))
+    figure.text(0.99, 1 - 0.8 / rows, _NOTE, fontsize=9, color="#ffb357", va="center", ha="right")
+    annotations = [
+        (annotation["iconColor"], at / _DAY_S)
         for annotation in dashboard["annotations"]["list"]
-        for _, points in source.series(annotation["expr"], "")
+        for _, points in history.series(annotation["expr"], "")
         for at, _ in points
     ]
     for panel in panels:
         at = panel["gridPos"]
         bottom = 1 - (at["y"] + at["h"] + 1.6) / rows
         if panel["type"] == "row":
-            figure.text(0.01, bottom + 0.3 / rows, panel["title"], fontsize=12, color=_TEXT, weight="bold")
+            figure.text(0.01, bottom + 0.3 / rows, panel["title"], fontsize=12, color=_TEXT_COLOUR, weight="bold")
             continue
         series = [
-            one for target in panel["targets"] for one in source.series(target["expr"], target.get("legendFormat", ""))
+            one for target in panel["targets"] for one in history.series(target["expr"], target.get("legendFormat", ""))
         ]
         left, low = at["x"] / 24 + 0.002, bottom + 0.1 / rows
         width, height = at["w"] / 24 - 0.004, (at["h"] - 0.2) / rows
-        frame = figure.add_axes((left, low, width, height), facecolor=_PANEL, xticks=[], yticks=[])
-        frame.spines[:].set_color(_GRID)
-        frame.text(0.02, 1 - 0.35 / at["h"], panel["title"], fontsize=9, color=_TEXT, va="top", weight="bold")
+        frame = figure.add_axes((left, low, width, height), facecolor=_PANEL_COLOUR, xticks=[], yticks=[])
+        frame.spines[:].set_color(_GRID_COLOUR)
+        frame.text(0.02, 1 - 0.35 / at["h"], panel["title"], fontsize=9, color=_TEXT_COLOUR, va="top", weight="bold")
         unit = _UNITS[panel["fieldConfig"]["defaults"]["unit"]]
         if panel["type"] == "stat":
-            _figures(frame, series, unit)
+            _draw_stat(frame, series, unit)
         else:
             plot = (left + 0.038, low + 0.27 * height, width - 0.048, 0.56 * height)
-            axes = figure.add_axes(plot, facecolor=_PANEL)
-            _lines(axes, series, unit)
-            _legend(frame, axes)
-            for colour, moment in moments:
-                axes.axvline(moment, color=colour, linewidth=0.8, linestyle="--")
+            axes = figure.add_axes(plot, facecolor=_PANEL_COLOUR)
+            _draw_timeseries(axes, series, unit)
+            _draw_legend(frame, axes)
+            for colour, day in annotations:
+                axes.axvline(day, color=colour, linewidth=0.8, linestyle="--")
     return figure
 
 
-def _figures(frame: Axes, series: Sequence[Series], unit: Callable[[float], str]) -> None:
-    """The last value of each series, large, with its name when there is more than the value to say."""
-    last = [(name, points[-1][1]) for name, points in series if points][:_FIGURES]
+def _draw_stat(frame: Axes, series: Sequence[Series], unit: Callable[[float], str]) -> None:
+    """The last value of each series; with its name if there are several, or if the name has more than letters."""
+    last = [(name, points[-1][1]) for name, points in series if points][:_MAX_STAT_VALUES]
     for number, (name, value) in enumerate(last):
-        named = len(last) > 1 or not name.isalpha()
-        words = "\n".join([*textwrap.wrap(name, _WRAPPED), unit(value)]) if named else unit(value)
-        place = (number + 0.5) / len(last), 0.42
-        frame.text(*place, words, fontsize=8 if named else 20, color="#73bf69", ha="center", va="center")
+        with_name = len(last) > 1 or not name.isalpha()
+        text = "\n".join([*textwrap.wrap(name, _STAT_NAME_WIDTH), unit(value)]) if with_name else unit(value)
+        position = (number + 0.5) / len(last), 0.42
+        frame.text(*position, text, fontsize=8 if with_name else 20, color="#73bf69", ha="center", va="center")
 
 
-def _lines(axes: Axes, series: Sequence[Series], unit: Callable[[float], str]) -> None:
-    drawn = [(name, points) for name, points in series if points]
-    for name, points in drawn:
-        moments = [datetime.fromtimestamp(at, UTC) for at, _ in points]
-        (line,) = axes.plot(moments, [value for _, value in points], linewidth=1.1, label=name)
-        axes.fill_between(moments, [value for _, value in points], alpha=0.08, color=line.get_color())
+def _draw_timeseries(axes: Axes, series: Sequence[Series], unit: Callable[[float], str]) -> None:
+    not_empty = [(name, points) for name, points in series if points]
+    for name, points in not_empty:
+        days = [at / _DAY_S for at, _ in points]
+        (line,) = axes.plot(days, [value for _, value in points], linewidth=1.1, label=name)
+        axes.fill_between(days, [value for _, value in points], alpha=0.08, color=line.get_color())
     axes.set_ylim(bottom=0)
-    if not any(value for _, points in drawn for _, value in points):
+    if not any(value for _, points in not_empty for _, value in points):
         axes.set_ylim(top=1)
     axes.tick_params(colors="#8e8e9c", labelsize=7, length=0)
-    axes.grid(color=_GRID, linewidth=0.5)
+    axes.grid(color=_GRID_COLOUR, linewidth=0.5)
     for spine in axes.spines.values():
         spine.set_visible(False)
     locator = AutoDateLocator(maxticks=8)
@@ -168,31 +182,31 @@ def _lines(axes: Axes, series: Sequence[Series], unit: Callable[[float], str]) -
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: unit(value)))
 
 
-def _legend(frame: Axes, axes: Axes) -> None:
+def _draw_legend(frame: Axes, axes: Axes) -> None:
     lines, names = axes.get_legend_handles_labels()
     frame.legend(
-        lines[:_SHOWN_IN_LEGEND],
-        names[:_SHOWN_IN_LEGEND],
+        lines[:_MAX_LEGEND_ENTRIES],
+        names[:_MAX_LEGEND_ENTRIES],
         loc="lower left",
         ncols=3,
         fontsize=7,
         frameon=False,
-        labelcolor=_TEXT,
+        labelcolor=_TEXT_COLOUR,
         handlelength=1,
     )
 
 
 def main() -> None:
-    """Draw what the command line asks for."""
+    """Draw every dashboard and write the pictures to docs/pictures."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("prometheus", help="such as http://127.0.0.1:9090")
-    parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("prometheus", help="address of the Prometheus server, such as http://127.0.0.1:9090")
+    parser.add_argument("--minutes", type=float, default=15.0, help="time range of the pictures, default: 15")
     options = parser.parse_args()
     mpl.rcParams["font.family"] = "DejaVu Sans"
-    source = Source(options.prometheus.rstrip("/"), options.minutes)
+    history = History(options.prometheus.rstrip("/"), options.minutes)
     PICTURES.mkdir(exist_ok=True)
     for path in sorted((HERE / "dashboards").glob("*.json")):
-        figure = draw(json.loads(path.read_text()), source)
+        figure = draw(json.loads(path.read_text()), history)
         figure.savefig(PICTURES / f"{path.stem}.png", dpi=80)
 
 

@@ -1,4 +1,4 @@
-"""What the dashboards and the rules ask Prometheus, and a client for asking."""
+"""The PromQL expressions of the dashboards and rules, and a client of Prometheus' HTTP API to run them."""
 
 import json
 import math
@@ -17,39 +17,39 @@ DEPLOY = ROOT / "deploy"
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
 RULES = sorted((DEPLOY / "prometheus" / "rules").glob("*.yml"))
 
-_NOT_NOW = 500
-"""From here on a status is about the server and not about the question."""
+_SERVER_ERROR = 500
+"""A status from here on is about the server, a lower one about the query."""
 
 _LABELS = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
-"""Names that are no series."""
+"""Label lists: these names are not series."""
 
 _STRING_OR_SELECTOR = re.compile(
     r"""
-    "[^"]*"                                         # goes first, so that nothing is looked for in a string
+    "[^"]*"                                         # a string, matched first to skip the names inside it
     | (?<![\w:])(?!(?:and|or|unless|bool|offset)\b)
-      ([a-zA-Z_:][\w:]*(?![\w:]|\s*\()              # no function
-      (?:\{(?:"[^"]*"|[^"}])*\})?)                  # a brace in a string ends nothing
+      ([a-zA-Z_:][\w:]*(?![\w:]|\s*\()              # a metric name, not a function
+      (?:\{(?:"[^"]*"|[^"}])*\})?)                  # its label matchers; a brace inside a string does not end them
     """,
     re.VERBOSE,
 )
 _ALTERNATIVES = re.compile(r'=~"(\w+(?:\|\w+)+)"')
 
-RARE = {
-    "annotation Model loaded": "only at the moment at which a model is loaded",
-    "annotation Rebalance": "only at the moment of a rebalance",
+OFTEN_EMPTY = {
+    "annotation Model loaded": "returns a value only at the moment when a model is loaded",
+    "annotation Rebalance": "returns a value only at the moment of a rebalance",
 }
-"""Queries that may return nothing while all is well, with the reason."""
+"""Queries that may return nothing although everything works, with the reason."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """An expression, and where it stands."""
+    """A PromQL expression, with the name of the panel or annotation that it comes from."""
 
-    place: str
+    name: str
     expression: str
 
     def runnable(self, rate_interval: str) -> str:
-        """With Grafana's variables filled in: everything chosen."""
+        """The expression with Grafana's variables filled in, all instances and partitions selected."""
         filled = self.expression.replace("$__rate_interval", rate_interval)
         return filled.replace("$instance", ".*").replace("$partition", ".*")
 
@@ -67,51 +67,60 @@ def dashboard_queries() -> list[Query]:
 
 
 def rules(kind: str) -> list[dict[str, Any]]:
-    """The rules that have `kind`: `alert` or `record`."""
+    """The alerting rules (`kind` is `alert`) or the recording rules (`record`)."""
     groups = [group for path in RULES for group in yaml.safe_load(path.read_text())["groups"]]
     return [rule for group in groups for rule in group["rules"] if kind in rule]
 
 
 def selectors(expression: str) -> set[str]:
-    """Every vector selector with its matchers; of `=~"a|b"` one each: a wrong name would hide behind a right one."""
-    open_ones = {found for found in _STRING_OR_SELECTOR.findall(_LABELS.sub("", expression)) if found}
-    done = set()
-    while open_ones:
-        selector = open_ones.pop()
-        if names := _ALTERNATIVES.search(selector):
-            before, after = selector[: names.start()], selector[names.end() :]
-            open_ones |= {f'{before}="{name}"{after}' for name in names[1].split("|")}
+    """Every vector selector with its label matchers.
+
+    A matcher such as `=~"a|b"` gives one selector for each alternative, because a misspelled value would otherwise go
+    unnoticed next to a correct one.
+    """
+    to_expand = {found for found in _STRING_OR_SELECTOR.findall(_LABELS.sub("", expression)) if found}
+    expanded = set()
+    while to_expand:
+        selector = to_expand.pop()
+        if values := _ALTERNATIVES.search(selector):
+            before, after = selector[: values.start()], selector[values.end() :]
+            to_expand |= {f'{before}="{value}"{after}' for value in values[1].split("|")}
         else:
-            done.add(selector)
-    return done
+            expanded.add(selector)
+    return expanded
 
 
 class Prometheus:
-    """The HTTP API of a server."""
+    """The HTTP API of a Prometheus server."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def get(self, path: str, **parameters: str) -> Any:
-        """The data of an answer; AssertionError with Prometheus' own words when it refuses."""
+        """The `data` of a response.
+
+        Raises:
+            AssertionError: Prometheus rejected the query; the message has its reason.
+            OSError: the server is unreachable, or the error is the server's own.
+        """
         try:
             with urllib.request.urlopen(
                 f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=20
-            ) as answer:
-                return json.load(answer)["data"]
+            ) as response:
+                return json.load(response)["data"]
         except urllib.error.HTTPError as error:
-            if error.code >= _NOT_NOW:
+            if error.code >= _SERVER_ERROR:
                 raise
             with error:
                 raise AssertionError(f"{parameters}: {error.read().decode()}") from error
 
     def values(self, expression: str) -> list[float]:
-        """The values of an expression now; what is not a number is no value."""
+        """The current values of an expression, without NaN."""
         found = [float(series["value"][1]) for series in self.get("query", query=expression)["result"]]
         return [value for value in found if not math.isnan(value)]
 
     def is_up(self) -> bool:
-        """Whether it answers."""
+        """Whether the server responds."""
         try:
             self.get("query", query="1")
         except OSError:

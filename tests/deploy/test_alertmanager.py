@@ -1,28 +1,30 @@
-"""A real Alertmanager with the repository's configuration: which alerts are told, and which are held back."""
+"""A real Alertmanager with the repository's configuration: which alerts notify somebody, and which are inhibited."""
 
 import json
 import shutil
-import socket
-import subprocess
 import urllib.request
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.deploy.queries import DEPLOY
+from tests.deploy.servers import free_address, running
 from tests.helpers import wait_until
 
-_BINARY = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+_BINARY = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager") or ""
 pytestmark = pytest.mark.skipif(
-    _BINARY is None, reason="no Alertmanager is installed: `make prometheus` installs it with Debian's package manager"
+    not _BINARY, reason="Alertmanager is not installed: `make prometheus` installs it with Debian's package manager"
 )
+
+Alert = dict[str, dict[str, str]]
 
 
 @pytest.fixture(scope="module")
-def alertmanager(tmp_path_factory):
-    """The address of one that knows nothing yet."""
+def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an Alertmanager without alerts."""
     folder = tmp_path_factory.mktemp("alertmanager")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = free_address()
     command = [
         _BINARY,
         f"--config.file={DEPLOY / 'alertmanager' / 'alertmanager.yml'}",
@@ -30,36 +32,34 @@ def alertmanager(tmp_path_factory):
         f"--web.listen-address={address}",
         "--cluster.listen-address=",
     ]
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stderr=log, stdout=log) as process:
-        try:
-            wait_until(lambda: _answers(address), f"alertmanager, log: {folder / 'log'}")
-            yield address
-        finally:
-            process.kill()
+    with running(command, folder / "log"):
+        wait_until(lambda: _is_up(address), f"alertmanager, log: {folder / 'log'}")
+        yield address
 
 
-def _answers(address):
+def _is_up(address: str) -> bool:
     try:
-        return _ask(address) is not None
+        return _request(address) is not None
     except OSError:
         return False
 
 
-def _ask(address, alerts=None):
+def _request(address: str, new_alerts: list[Alert] | None = None) -> Any:
+    """Post new alerts, or get all alerts."""
     request = urllib.request.Request(f"http://{address}/api/v2/alerts", headers={"Content-Type": "application/json"})
-    if alerts is not None:
-        request.data = json.dumps(alerts).encode()
+    if new_alerts is not None:
+        request.data = json.dumps(new_alerts).encode()
     with urllib.request.urlopen(request, timeout=10) as response:
         return json.loads(response.read() or b"null")
 
 
-def _alert(name, severity, job, instance=None):
+def _alert(name: str, severity: str, job: str, instance: str | None = None) -> Alert:
     labels = {"alertname": name, "severity": severity, "job": job} | ({"instance": instance} if instance else {})
     return {"labels": labels}
 
 
 @pytest.mark.parametrize(
-    ("job", "cause", "held_back", "told"),
+    ("job", "cause", "inhibited", "unrelated"),
     [
         (
             "dead-letters",
@@ -84,17 +84,19 @@ def _alert(name, severity, job, instance=None):
         ),
     ],
 )
-def test_what_follows_from_an_alert_is_held_back(alertmanager, job, cause, held_back, told):
-    """Whoever is called at 3 a.m. hears of the cause once, and of nothing that it explains; of all else as ever."""
-    _ask(alertmanager, [cause, held_back, told])
+def test_consequences_of_an_alert_are_inhibited(
+    alertmanager: str, job: str, cause: Alert, inhibited: Alert, unrelated: Alert
+) -> None:
+    """Whoever is paged at 3 a.m. sees the cause once, none of its consequences, and every unrelated alert."""
+    alerts = cause, inhibited, unrelated
+    _request(alertmanager, list(alerts))
 
-    def seen():
-        states = {
+    def states() -> list[str | None]:
+        found = {
             (alert["labels"]["alertname"], alert["labels"].get("instance")): alert["status"]["state"]
-            for alert in _ask(alertmanager)
+            for alert in _request(alertmanager)
             if alert["labels"]["job"] == job
         }
-        alerts = (cause, held_back, told)
-        return [states.get((alert["labels"]["alertname"], alert["labels"].get("instance"))) for alert in alerts]
+        return [found.get((alert["labels"]["alertname"], alert["labels"].get("instance"))) for alert in alerts]
 
-    wait_until(lambda: seen() == ["active", "suppressed", "active"], f"{held_back} suppressed, and nothing else")
+    wait_until(lambda: states() == ["active", "suppressed", "active"], f"only {inhibited} is suppressed")

@@ -3,19 +3,21 @@
 import json
 import re
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import yaml
 
-from deploy.grafana.pictures import Source
+from deploy.grafana.pictures import History
 from deploy.grafana.source import dashboards
 from detector.alerts.severity import SEVERITIES
-from detector.events.second_opinion import REASONS
+from detector.events.strict_decode import REASONS
 from detector.metrics import Metrics
 from tests.deploy.queries import DASHBOARDS, DEPLOY, ROOT, dashboard_queries, rules
 
 
-def _panels():
+def _panels() -> list[tuple[str, dict[str, Any]]]:
+    """Each panel with the name of its dashboard."""
     return [
         (path.stem, panel)
         for path in DASHBOARDS
@@ -24,32 +26,32 @@ def _panels():
     ]
 
 
-def test_committed_json_is_what_the_source_gives():
-    """Who changes a dashboard changes its source: `make dashboards` writes the JSON anew."""
+def test_committed_json_matches_its_source() -> None:
+    """A change of the source that was not written to the JSON (`make dashboards`) would never reach Grafana."""
     assert {path.name: path.read_text() for path in DASHBOARDS} == dashboards()
 
 
-def test_every_panel_says_what_it_is_and_what_to_do():
-    """At 3 a.m. a panel without a unit, or without a hint, is a riddle."""
+def test_every_panel_has_title_unit_description_and_links() -> None:
+    """At 3 a.m. nobody can read a panel that lacks its unit or does not say what to do."""
     for dashboard, panel in _panels():
-        place = f"{dashboard}: {panel.get('title')}"
-        assert panel["title"], place
-        assert panel["fieldConfig"]["defaults"]["unit"], place
-        assert len(panel["description"]) > 20, place
-        assert panel["links"], place
-        assert panel["targets"], place
+        name = f"{dashboard}: {panel.get('title')}"
+        assert panel["title"], name
+        assert panel["fieldConfig"]["defaults"]["unit"], name
+        assert len(panel["description"]) > 20, name
+        assert panel["links"], name
+        assert panel["targets"], name
 
 
-def test_runbooks_that_panels_name_exist():
-    """A hint that leads nowhere is worse than none."""
+def test_runbooks_named_in_panels_exist() -> None:
+    """A panel must not send its reader to a runbook that does not exist."""
     named = {name for _, panel in _panels() for name in re.findall(r"docs/runbooks/[\w.-]+\.md", panel["description"])}
 
     assert named
     assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
-def test_runbooks_that_panels_name_are_links():
-    """A path to be typed is none at 3 a.m.; the compose file puts the runbooks where the links lead."""
+def test_runbooks_named_in_panels_are_linked() -> None:
+    """At 3 a.m. a runbook is one click away; the compose file mounts the runbooks where the links point."""
     served = "./docs/runbooks:/usr/share/grafana/public/docs/runbooks:ro"
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     assert served in compose["services"]["grafana"]["volumes"]
@@ -59,19 +61,19 @@ def test_runbooks_that_panels_name_are_links():
         assert links == [f"/public/{name}" for name in named], f"{dashboard}: {panel['title']}"
 
 
-def test_every_variable_changes_something():
-    """A choice without an effect misleads; so does a panel of the chosen partitions that shows all."""
+def test_every_variable_has_an_effect() -> None:
+    """A variable without an effect misleads, and so does a panel that ignores the selected partitions."""
     for path in DASHBOARDS:
         dashboard = json.loads(path.read_text())
         expressions = [query["expr"] for panel in dashboard["panels"] for query in panel.get("targets", ())]
         for variable in dashboard["templating"]["list"]:
             assert any(f"${variable['name']}" in expression for expression in expressions), (path.stem, variable)
-        of_partitions = [expression for expression in expressions if "detector_lag_records{" in expression]
-        assert all("$partition" in expression for expression in of_partitions), path.stem
+        lag_queries = [expression for expression in expressions if "detector_lag_records{" in expression]
+        assert all("$partition" in expression for expression in lag_queries), path.stem
 
 
-def test_datasource_is_the_provisioned_one():
-    """No dashboard asks its reader to choose a data source."""
+def test_data_source_is_the_provisioned_one() -> None:
+    """Dashboards show data without asking for a data source first."""
     (provisioned,) = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/prometheus.yml").read_text())[
         "datasources"
     ]
@@ -81,8 +83,8 @@ def test_datasource_is_the_provisioned_one():
         assert set(re.findall(r'"type": "prometheus",\s*"uid": "([^"]*)"', text)) == {provisioned["uid"]}
 
 
-def test_panels_do_not_overlap():
-    """Grafana would move one of two, and differently in each version."""
+def test_panels_do_not_overlap() -> None:
+    """Grafana would move one of two overlapping panels, and where to depends on its version."""
     for path in DASHBOARDS:
         taken: dict[tuple[int, int], str] = {}
         for panel in json.loads(path.read_text())["panels"]:
@@ -95,9 +97,9 @@ def test_panels_do_not_overlap():
         assert all(a < b for a, b in pairwise(ids))
 
 
-def test_every_metric_is_used():
-    """A metric that no panel and no rule shows is one that nobody looks at."""
-    metrics = Metrics(client="kafka-python", severities=SEVERITIES, reject_reasons=REASONS)
+def test_every_metric_is_used() -> None:
+    """A metric that is in no panel and no rule costs something and helps nobody."""
+    metrics = Metrics(client="kafka-python", severities=SEVERITIES, dead_letter_reasons=REASONS)
     text = " ".join(
         [
             *(query.expression for query in dashboard_queries()),
@@ -114,7 +116,8 @@ def test_every_metric_is_used():
     assert sorted(name for name in names if not re.search(rf"\b{name}(_bucket|_sum|_count)?\b", text)) == []
 
 
-def test_pictures_without_a_prometheus_are_one_line():
-    """Whoever gives a wrong address reads what to give."""
-    with pytest.raises(SystemExit, match=r"^no Prometheus answers at http://127.0.0.1:1: .*: give the address of one$"):
-        Source("http://127.0.0.1:1", minutes=1).series("up", "")
+def test_pictures_without_a_prometheus_fail_with_one_line() -> None:
+    """After a wrong address the user reads what to do instead of a traceback."""
+    message = r"^Prometheus at http://127.0.0.1:1 is not responding: .*; pass the address of a running Prometheus$"
+    with pytest.raises(SystemExit, match=message):
+        History("http://127.0.0.1:1", minutes=1).series("up", "")

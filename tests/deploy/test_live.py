@@ -1,22 +1,25 @@
-"""Every query of dashboards and rules, on a real Prometheus that scrapes the real daemon under replay."""
+"""Every query of dashboards and rules on a real Prometheus, which scrapes the real detector under replay."""
 
 import json
 import shutil
-import socket
-import subprocess
 import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from kafka import KafkaProducer
 
-from deploy.grafana.pictures import Source, draw
+from deploy.grafana.pictures import History, draw
+from detector.local.broker import EmbeddedBroker
 from detector.local.demo import SAMPLE
 from detector.local.replay import Pace, replay
-from detector.local.topics import create_topics
 from detector.settings import KafkaSettings
-from tests.deploy.queries import DASHBOARDS, DEPLOY, RARE, Prometheus, dashboard_queries, rules, selectors
-from tests.helpers import kafka_options, running_detector, wait_until
+from detector.stream.admin.topics import create_topics
+from tests.deploy.queries import DASHBOARDS, DEPLOY, OFTEN_EMPTY, Prometheus, dashboard_queries, rules, selectors
+from tests.deploy.servers import free_address, running
+from tests.helpers import RunningDetector, kafka_options, running_detector, wait_until
 
 pytestmark = [
     pytest.mark.skipif(
@@ -29,7 +32,7 @@ _DEADLINE_S = 180
 
 
 @pytest.fixture(scope="module")
-def kafka(broker):
+def kafka(broker: EmbeddedBroker) -> KafkaSettings:
     settings = KafkaSettings(
         bootstrap_servers=broker.bootstrap_servers,
         events_topic="deploy-events",
@@ -42,16 +45,16 @@ def kafka(broker):
 
 
 @pytest.fixture(scope="module")
-def daemon(kafka, model, tmp_path_factory):
+def daemon(kafka: KafkaSettings, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDetector]:
     options = [*kafka_options(kafka), "--set", f"model.path={model}", "--set", "log.format=json"]
-    with running_detector(options, tmp_path_factory.mktemp("deploy") / "detector.log") as running:
-        running.wait_for_log("partitions assigned")
-        yield running
+    with running_detector(options, tmp_path_factory.mktemp("deploy") / "detector.log") as started:
+        started.wait_for_log("partitions_assigned")
+        yield started
 
 
 @pytest.fixture(scope="module")
-def prometheus(daemon, tmp_path_factory):
-    """The repository's configuration, every second, with the daemon where the compose file's name would be."""
+def prometheus(daemon: RunningDetector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """The repository's configuration, but with an interval of 1 s and the detector of this test as the target."""
     folder = tmp_path_factory.mktemp("prometheus")
     configuration = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
@@ -62,84 +65,81 @@ def prometheus(daemon, tmp_path_factory):
     detector["static_configs"] = [{"targets": [daemon.url("").removeprefix("http://")]}]
     configuration["scrape_configs"] = [detector]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = free_address()
     command = [
         "prometheus",
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={address}",
     ]
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stderr=log, stdout=log) as process:
+    with running(command, folder / "log"):
         server = Prometheus(f"http://{address}")
-        try:
-            wait_until(server.is_up, f"prometheus, log: {folder / 'log'}", 60)
-            yield server
-        finally:
-            process.kill()
+        wait_until(server.is_up, f"prometheus, log: {folder / 'log'}", 60)
+        yield server
 
 
 @pytest.fixture(scope="module")
-def under_replay(prometheus, kafka):
-    """Events, and now and then one that is none, until the tests of this file are through."""
+def under_replay(prometheus: Prometheus, kafka: KafkaSettings) -> Iterator[Prometheus]:
+    """Prometheus while valid events and a few invalid records arrive, until the tests of this file are done."""
     wait_until(lambda: prometheus.values("detector_records_consumed_total"), "the first scrape", 60)
-    end = threading.Event()
+    stop = threading.Event()
     producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers)
 
-    def feed():
-        while not end.is_set():
-            replay(kafka, [SAMPLE], pace=Pace(rate=400), limit=800, stopped=end.is_set)
+    def feed() -> None:
+        while not stop.is_set():
+            replay(kafka, [SAMPLE], pace=Pace(rate=400), limit=800, stopped=stop.is_set)
             producer.send(kafka.events_topic, b"{")
             producer.flush()
 
     thread = threading.Thread(target=feed)
     thread.start()
-    yield prometheus
-    end.set()
-    thread.join(60)
-    producer.close(timeout=5)
-
-
-def _silent(server, expressions):
-    return sorted(place for place, expression in expressions.items() if not server.values(expression))
-
-
-def _wait_for_data(server, expressions):
-    deadline = f"data for {len(expressions)} expressions"
     try:
-        wait_until(lambda: not _silent(server, expressions), deadline, _DEADLINE_S)
+        yield prometheus
+    finally:
+        stop.set()
+        thread.join(60)
+        producer.close(timeout=5)
+
+
+def _empty(server: Prometheus, expressions: dict[str, str]) -> list[str]:
+    return sorted(name for name, expression in expressions.items() if not server.values(expression))
+
+
+def _wait_for_data(server: Prometheus, expressions: dict[str, str]) -> None:
+    try:
+        wait_until(lambda: not _empty(server, expressions), f"data for {len(expressions)} expressions", _DEADLINE_S)
     except AssertionError:
-        assert _silent(server, expressions) == []
+        assert _empty(server, expressions) == []
 
 
-def test_every_panel_shows_something(under_replay):
-    """A panel that returns nothing is found here, and not in the night in which it is needed."""
+def test_every_panel_shows_data(under_replay: Prometheus) -> None:
+    """An empty panel would otherwise be noticed in the night in which somebody needs it."""
     expressions = {
-        f"{query.place}: {query.expression}": query.runnable("5s")
+        f"{query.name}: {query.expression}": query.runnable("5s")
         for query in dashboard_queries()
-        if query.place not in RARE
+        if query.name not in OFTEN_EMPTY
     }
 
     assert len(expressions) > 40
     _wait_for_data(under_replay, expressions)
 
 
-def test_rare_queries_are_valid(under_replay):
-    """What may return nothing is at least understood by Prometheus, and the list has nothing else."""
-    rare = [query for query in dashboard_queries() if query.place in RARE]
+def test_often_empty_queries_are_valid(under_replay: Prometheus) -> None:
+    """Prometheus accepts the queries that may return nothing; the list of exceptions has no outdated entry."""
+    often_empty = [query for query in dashboard_queries() if query.name in OFTEN_EMPTY]
 
-    assert {query.place for query in rare} == set(RARE)
-    for query in rare:
+    assert {query.name for query in often_empty} == set(OFTEN_EMPTY)
+    for query in often_empty:
         under_replay.values(query.runnable("5s"))
 
 
-def test_every_recorded_series_is_there(under_replay):
-    """Alerts and panels rest on them."""
+def test_every_recorded_series_has_data(under_replay: Prometheus) -> None:
+    """Alerts and panels that use an empty recorded series would never fire or show anything."""
     _wait_for_data(under_replay, {rule["record"]: rule["record"] for rule in rules("record")})
 
 
-def test_every_alert_looks_at_something_that_exists(under_replay):
-    """An alert on a name or a label that is spelled wrong is quiet for ever; what counts faults is there at zero."""
+def test_every_series_in_an_alert_exists(under_replay: Prometheus) -> None:
+    """An alert with a misspelled metric or label would never fire. Counters of failures start at 0."""
     found = {selector for rule in rules("alert") for selector in selectors(rule["expr"])}
 
     assert len(found) > 10
@@ -147,21 +147,21 @@ def test_every_alert_looks_at_something_that_exists(under_replay):
     _wait_for_data(under_replay, {selector: selector for selector in found})
 
 
-def test_pictures_of_both_dashboards_can_be_drawn(under_replay):
-    """The pictures in the docs can be made again: every panel has its place, its unit and its series."""
+def test_pictures_of_both_dashboards_can_be_drawn(under_replay: Prometheus) -> None:
+    """The pictures in the docs can be drawn again after a change: every panel with its title, unit and series."""
     for path in DASHBOARDS:
         dashboard = json.loads(path.read_text())
-        figure = draw(dashboard, Source(under_replay.url, minutes=1))
+        figure = draw(dashboard, History(under_replay.url, minutes=1))
 
         titles = {text.get_text() for axes in figure.axes for text in axes.texts}
         assert titles >= {panel["title"] for panel in dashboard["panels"] if panel["type"] != "row"}
         assert sum(len(axes.lines) > 0 for axes in figure.axes) > 10
 
 
-def test_no_alert_fires_while_all_is_well(under_replay):
-    """Every rule is evaluated without an error, and none finds anything wrong."""
+def test_no_alert_fires_while_everything_works(under_replay: Prometheus) -> None:
+    """A healthy detector pages nobody, and Prometheus evaluates every rule without an error."""
 
-    def evaluated():
+    def evaluated() -> list[dict[str, Any]] | None:
         found = [rule for group in under_replay.get("rules")["groups"] for rule in group["rules"]]
         return found if all(rule["health"] != "unknown" for rule in found) else None
 

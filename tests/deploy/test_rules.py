@@ -1,8 +1,9 @@
-"""Prometheus' rules, by Prometheus' own tool."""
+"""The Prometheus rules, checked with Prometheus' own tool, and the Alertmanager configuration."""
 
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,35 +12,36 @@ from detector.model.folder import load_model
 from tests.deploy.queries import DEPLOY, ROOT, dashboard_queries, rules
 
 FOLDER = DEPLOY / "prometheus"
-pytestmark = pytest.mark.timeout(300)  # days of evaluations take half a minute on a busy machine
+pytestmark = pytest.mark.timeout(300)  # evaluating days of data takes 30 s on a busy machine
 CASES = sorted((FOLDER / "tests").glob("*.yml"))
 
 
-def _run(tool, *arguments):
+def _run(tool: str, *arguments: str | Path) -> None:
+    """Run a tool and fail if the tool does; skip the test if the tool is not installed."""
     if shutil.which(tool) is None:
         pytest.skip(f"{tool} is not installed: `make prometheus` installs it with Debian's package manager")
     done = subprocess.run([tool, *map(str, arguments)], capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_configuration_is_valid():
-    """Prometheus would not start with a wrong one."""
+def test_configuration_is_valid() -> None:
+    """Prometheus would not start with an invalid configuration."""
     _run("promtool", "check", "config", FOLDER / "prometheus.yml")
 
 
-def test_rules_are_valid_and_never_twice():
-    """One wrong rule keeps all of them from being loaded."""
+def test_rules_are_valid_and_unique() -> None:
+    """With a single invalid rule Prometheus loads none."""
     _run("promtool", "check", "rules", "--lint=all", "--lint-fatal", *sorted((FOLDER / "rules").glob("*.yml")))
 
 
 @pytest.mark.parametrize("cases", CASES, ids=lambda path: path.stem)
-def test_alerts_fire_when_they_should_and_only_then(cases):
-    """An alert that never fires, or fires every night, is turned off, and then there is none."""
+def test_alerts_fire_only_when_they_should(cases: Path) -> None:
+    """An alert that never fires is useless, and one that fires every night gets silenced."""
     _run("promtool", "test", "rules", cases)
 
 
-def test_every_alert_has_a_firing_and_a_quiet_case():
-    """A new alert comes with its two cases."""
+def test_every_alert_has_a_firing_and_a_quiet_case() -> None:
+    """An alert without these two cases could stop firing, or fire all the time, unnoticed."""
     cases = [case for path in CASES for case in yaml.safe_load(path.read_text())["tests"]]
     fires = {case["alert_rule_test"][0]["alertname"] for case in cases if case["alert_rule_test"][0]["exp_alerts"]}
     quiet = {case["alert_rule_test"][0]["alertname"] for case in cases if not case["alert_rule_test"][0]["exp_alerts"]}
@@ -48,36 +50,36 @@ def test_every_alert_has_a_firing_and_a_quiet_case():
     assert fires == quiet == names
 
 
-def test_versions_of_models_have_the_day_that_an_alert_reads(model):
-    """DetectorModelOld would be quiet for ever about versions of another form."""
+def test_model_versions_start_with_the_date_of_training(model: Path) -> None:
+    """DetectorModelOld would never fire for versions in another format."""
     (rule,) = (rule for rule in rules("alert") if rule["alert"] == "DetectorModelOld")
-    (form,) = re.findall(r'version=~"([^"]+)"', rule["expr"])
+    (version_format,) = re.findall(r'version=~"([^"]+)"', rule["expr"])
     manifest = load_model(model).manifest
 
-    assert re.fullmatch(form, manifest.version)
+    assert re.fullmatch(version_format, manifest.version)
     assert manifest.version[:8] == manifest.created_at[:10].replace("-", "")
 
 
-def test_every_alert_says_what_to_do():
-    """Each has a summary, a description, a severity, and a runbook that exists and names it."""
+def test_every_alert_says_what_to_do() -> None:
+    """Whoever is paged gets a severity, a summary, a description, and a runbook that exists and names the alert."""
     for rule in rules("alert"):
-        notes = rule["annotations"]
+        annotations = rule["annotations"]
         assert rule["labels"]["severity"] in ("critical", "warning"), rule["alert"]
-        assert notes["summary"], rule["alert"]
-        assert notes["description"], rule["alert"]
-        assert rule["alert"] in (ROOT / notes["runbook_url"]).read_text()
+        assert annotations["summary"], rule["alert"]
+        assert annotations["description"], rule["alert"]
+        assert rule["alert"] in (ROOT / annotations["runbook_url"]).read_text()
 
 
-def test_every_recorded_series_is_used():
-    """A recording rule that nothing reads costs at each evaluation."""
+def test_every_recorded_series_is_used() -> None:
+    """A recording rule that no alert or panel uses costs CPU and storage at each evaluation."""
     texts = [query.expression for query in dashboard_queries()]
     texts += [rule["expr"] for kind in ("alert", "record") for rule in rules(kind)]
 
     assert [rule["record"] for rule in rules("record") if not any(rule["record"] in text for text in texts)] == []
 
 
-def test_alertmanager_takes_its_configuration():
-    """Where amtool is there: routes, receivers and inhibitions are valid, and no alert goes nowhere."""
+def test_alertmanager_configuration_is_valid() -> None:
+    """Alertmanager starts with the configuration, and alerts of every severity reach a receiver."""
     configuration = DEPLOY / "alertmanager" / "alertmanager.yml"
     _run("amtool", "check-config", configuration)
     for severity in ("critical", "warning", "info"):

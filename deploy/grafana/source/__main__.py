@@ -1,4 +1,4 @@
-"""Writes the JSON that Grafana is provisioned with: `make dashboards`."""
+"""Writes the dashboards' JSON, which Grafana is provisioned with: `make dashboards`."""
 
 from deploy.grafana.source import FOLDER, dashboards
 

@@ -1,29 +1,30 @@
-"""*Detector internals*: where the time goes, and how the process is."""
+"""*Detector internals*: batches, the Kafka client, the process, and the model that is loaded."""
 
-from deploy.grafana.source.panels import Page, Panel, gauge, mean, quantile, rate
+from deploy.grafana.source.panels import Dashboard, Panel, gauge, mean, quantile, rate
 
 _ROWS: dict[str, tuple[Panel, ...]] = {
     "Batches": (
         Panel(
-            "Time by stage, share of a second",
+            "Time by stage",
             "percentunit",
-            "Of an instance, on average. `decode`, `score` and `deliver` together at 100 %: the loop is at its limit,"
-            " start another instance. `deliver` alone grows: the brokers are slow to acknowledge. `commit` goes on"
-            " beside the next batch and may be more.",
+            "Share of each second that an instance spends in a stage, average of the instances. `decode`, `score` and"
+            " `deliver` together near 100 %: the main loop is at its limit, add an instance. Only `deliver` grows: the"
+            " brokers are slow to acknowledge. `commit` runs in parallel with the next batch and can add to more than"
+            " 100 %.",
             {"{{stage}}": f"avg by (stage) (rate({gauge('detector_stage_duration_seconds_sum')}[$__rate_interval]))"},
         ),
         Panel(
-            "Time of a stage, p99",
+            "Stage duration, p99",
             "s",
-            "`decode` or `score` grow with no larger batches: the processor is shared with something."
-            " `deliver`, `commit`: look at the brokers.",
+            "`decode` or `score` grows but batches do not: the process shares its CPU with something else. `deliver` or"
+            " `commit` grows: look at the brokers.",
             {"{{stage}}": quantile(0.99, "detector_stage_duration_seconds", "stage")},
         ),
         Panel(
-            "Records in a batch",
+            "Records per batch",
             "short",
-            "At DETECTOR_BATCH__MAX_RECORDS all the time: the service is at its limit, look at the lag. A few:"
-            " quiet, nothing to do.",
+            "Always at DETECTOR_BATCH__MAX_RECORDS: the instance is at its limit, look at the lag. Only a few: there is"
+            " little load, nothing to do.",
             {
                 "mean": mean("detector_batch_records"),
                 "p50": quantile(0.5, "detector_batch_records"),
@@ -33,19 +34,19 @@ _ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Batches per second",
             "ops",
-            "0 with a lag: docs/runbooks/detector-no-progress.md.",
+            "0 with a lag: see docs/runbooks/detector-no-progress.md.",
             {"{{instance}}": rate("detector_batches_total", "instance")},
         ),
         Panel(
-            "Since the last progress",
+            "Time since last progress",
             "s",
-            "Minutes: docs/runbooks/detector-no-progress.md.",
+            "Minutes: see docs/runbooks/detector-no-progress.md.",
             {"{{instance}}": f"time() - {gauge('detector_last_progress_timestamp_seconds')}"},
         ),
         Panel(
-            "Paused",
+            "Reading paused",
             "bool_yes_no",
-            "Yes for longer than a moment: docs/runbooks/detector-paused.md.",
+            "Yes for more than a few seconds: see docs/runbooks/detector-paused.md.",
             {"{{instance}}": gauge("detector_paused")},
         ),
     ),
@@ -53,7 +54,7 @@ _ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Commits per second",
             "ops",
-            "Failures now and then are made up for by the next commit; steady ones:"
+            "A failure now and then is harmless, because the next commit covers it. Failures that continue: see"
             " docs/runbooks/detector-commit-failures.md.",
             {
                 "succeeded": rate("detector_commits_total"),
@@ -61,29 +62,30 @@ _ROWS: dict[str, tuple[Panel, ...]] = {
             },
         ),
         Panel(
-            "Rebalances",
+            "Rebalances in 10 minutes",
             "short",
-            "In the last 10 minutes. Outside of deployments there should be none:"
-            " docs/runbooks/detector-rebalancing.md.",
+            "Outside of deployments this should be 0: see docs/runbooks/detector-rebalancing.md.",
             {"{{kind}}": f"sum by (kind) (increase({gauge('detector_rebalances_total')}[10m]))"},
         ),
         Panel(
             "Assigned partitions",
             "none",
-            "0 for an instance: there are more instances than partitions, or it is not in the group: ask its /readyz.",
+            "0 for an instance: there are more instances than partitions, or the instance is not a member of the"
+            " consumer group. Its /readyz says which.",
             {"{{instance}}": gauge("detector_assigned_partitions")},
         ),
         Panel(
-            "Refused records per second, by topic",
+            "Rejected records per second by topic",
             "eps",
-            "Any: docs/runbooks/detector-delivery-failures.md.",
+            "Above 0: see docs/runbooks/detector-delivery-failures.md.",
             {"{{topic}}": rate("detector_delivery_failures_total", "topic")},
             width=12,
         ),
         Panel(
-            "Positions that were gone",
+            "Offset resets in 1 hour",
             "none",
-            "In the last hour. Any: records were lost to retention, docs/runbooks/detector-offsets-reset.md.",
+            "Above 0: a committed offset no longer existed, and records may have expired before they were read. See"
+            " docs/runbooks/detector-offsets-reset.md.",
             {"{{instance}}": f"increase({gauge('detector_offset_resets_total')}[1h])"},
             width=12,
         ),
@@ -92,88 +94,90 @@ _ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "CPU",
             "percentunit",
-            "100 % is one core, and all that one instance can use: start another.",
+            "100 % is one core, and an instance cannot use more than one: add an instance.",
             {"{{instance}}": rate("process_cpu_seconds_total", "instance")},
         ),
         Panel(
             "Memory",
             "bytes",
-            "It should be flat after some minutes. A slope over hours is a leak: note the version and open an issue.",
+            "Should be constant after some minutes. Growth over hours is a leak: note the version and open an issue.",
             {"{{instance}}": gauge("process_resident_memory_bytes")},
         ),
         Panel(
             "Garbage collections per second",
             "ops",
-            "Only those that the loop of an instance starts by itself, every 2 s, are expected: 0.5 in generation 2,"
-            " less where a batch takes longer. More, or another generation: its collector was switched on.",
+            "Expected are only those that the main loop starts itself every 2 s: 0.5 per second in generation 2, fewer"
+            " when a batch takes longer. More, or another generation: Python's automatic garbage collection was"
+            " switched on.",
             {"{{instance}}, generation {{generation}}": rate("python_gc_collections_total", "instance, generation")},
         ),
         Panel(
-            "Objects that a collection freed, per second",
+            "Objects freed by garbage collection per second",
             "ops",
-            "A slope means that something makes cycles with every batch: note the version and open an issue.",
+            "Growth means that something creates reference cycles with every batch: note the version and open"
+            " an issue.",
             {"generation {{generation}}": rate("python_gc_objects_collected_total", "generation")},
         ),
         Panel(
-            "Open files",
+            "Open file descriptors",
             "none",
-            "It should be flat. A slope is a leak of sockets: note the version and open an issue.",
+            "Should be constant. Growth is a leak of sockets: note the version and open an issue.",
             {
                 "{{instance}}": gauge("process_open_fds"),
                 "{{instance}}, limit": gauge("process_max_fds"),
             },
         ),
         Panel(
-            "Running since",
+            "Process started",
             "dateTimeFromNow",
-            "Just now, and nobody deployed: it was restarted, its last log lines say why.",
+            "Just now, although nobody deployed: the instance was restarted, the last log lines before that say why.",
             {"{{instance}}": f"{gauge('process_start_time_seconds')} * 1000"},
-            "figure",
+            "stat",
         ),
     ),
-    "Model, build and HTTP": (
+    "Model, build and scrapes": (
         Panel(
-            "Model reloads",
+            "Model reloads in 1 hour",
             "none",
-            "In the last hour. `refused`: docs/runbooks/detector-model-refused.md.",
+            "`refused` above 0: a new model was rejected, see docs/runbooks/detector-model-refused.md.",
             {"{{result}}": f"sum by (result) (increase({gauge('detector_model_reloads_total')}[1h]))"},
         ),
         Panel(
             "Build",
             "none",
-            "More than one line outside of a deployment: some instances were left behind.",
+            "More than one build outside of a deployment: some instances were not upgraded.",
             {
                 "{{version}}, Python {{python}}, {{client}}": "count by (version, python, client)"
                 f" ({gauge('detector_build_info')})"
             },
-            "figure",
+            "stat",
         ),
         Panel(
-            "Time of a scrape",
+            "Scrape duration",
             "s",
-            "Half a second and more: the process has no processor left, or the network is slow.",
+            "More than 0.5 s: the process does not get enough CPU, or the network is slow.",
             {"{{instance}}": gauge("scrape_duration_seconds")},
         ),
         Panel(
-            "Samples of a scrape",
+            "Samples per scrape",
             "none",
-            "It depends on the number of partitions only. A slope: a label that should not be there; open an issue.",
+            "Depends only on the number of assigned partitions. Growth: a label has too many values, open an issue.",
             {"{{instance}}": gauge("scrape_samples_scraped")},
             width=12,
         ),
         Panel(
-            "Answers on HTTP",
+            "Up",
             "bool_yes_no",
-            "No: docs/runbooks/detector-down.md.",
+            "No: Prometheus cannot scrape the instance, see docs/runbooks/detector-down.md.",
             {"{{instance}}": gauge("up")},
             width=12,
         ),
     ),
 }
 
-PAGE = Page(
+DASHBOARD = Dashboard(
     "detector-internals",
     "Detector internals",
-    "Where the time goes, and how the process is.",
+    "Batches, the Kafka client, the process, and the model that is loaded.",
     _ROWS,
 )

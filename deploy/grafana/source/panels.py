@@ -1,37 +1,37 @@
-"""What a dashboard and its panels are, and the expressions that panels are made of."""
+"""What a dashboard and a panel consist of, and helpers for the PromQL expressions of the panels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-HERE = 'job="detector",instance=~"$instance"'
-"""Labels of the instances that the reader chose."""
+SELECTED = 'job="detector",instance=~"$instance"'
+"""Label matchers for the instances selected in the dashboard's `instance` variable."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A panel: what it shows, and what its reader is to do.
+    """A panel.
 
     Args:
-        title: what is shown.
+        title: what the panel shows.
         unit: Grafana's name of the unit.
-        wrong: what it looks like when something is wrong, and what to do then; the panel links to each
-            docs/runbooks/….md that it names.
-        queries: expressions by legend.
-        kind: a line over time, or one figure.
-        width: in columns of 24.
+        description: what the panel looks like when something is wrong, and what to do then; the panel links to
+            each docs/runbooks/….md in this text.
+        queries: PromQL expressions by legend.
+        kind: Grafana's panel type: values over time, or only the current value.
+        width: in grid columns; a row has 24.
     """
 
     title: str
     unit: str
-    wrong: str
+    description: str
     queries: dict[str, str]
-    kind: Literal["lines", "figure"] = "lines"
+    kind: Literal["timeseries", "stat"] = "timeseries"
     width: int = 8
 
 
 @dataclass(frozen=True)
-class Page:
+class Dashboard:
     """A dashboard: panels by the title of their row."""
 
     uid: str
@@ -41,13 +41,13 @@ class Page:
 
 
 def rate(metric: str, by: str = "", labels: str = "") -> str:
-    """Per second, summed over what `by` does not name."""
-    over = f" by ({by})" if by else ""
-    return f"sum{over} (rate({metric}{{{HERE}{labels}}}[$__rate_interval]))"
+    """The per-second rate of a counter, summed over all labels but those in `by`."""
+    grouping = f" by ({by})" if by else ""
+    return f"sum{grouping} (rate({metric}{{{SELECTED}{labels}}}[$__rate_interval]))"
 
 
 def quantile(share: float, histogram: str, by: str = "") -> str:
-    """The value below which this share of a histogram's observations lies."""
+    """A quantile of a histogram's observations; `share` is between 0 and 1."""
     return f"histogram_quantile({share:g}, {rate(f'{histogram}_bucket', f'{by}, le' if by else 'le')})"
 
 
@@ -57,5 +57,5 @@ def mean(histogram: str, by: str = "") -> str:
 
 
 def gauge(metric: str, labels: str = "") -> str:
-    """As it is."""
-    return f"{metric}{{{HERE}{labels}}}"
+    """The current value of a metric for each selected instance."""
+    return f"{metric}{{{SELECTED}{labels}}}"
