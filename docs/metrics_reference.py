@@ -1,4 +1,4 @@
-"""Writes docs/metrics.md from the list of metrics: `python docs/metrics_reference.py`."""
+"""Writes docs/reference/metrics.md from the list of metrics: `python docs/metrics_reference.py`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,26 +6,41 @@ from pathlib import Path
 from prometheus_client import Metric
 
 from detector.alerts.severity import SEVERITIES
-from detector.events.second_opinion import REASONS
+from detector.events.strict_decode import REASONS
 from detector.metrics import Metrics
 
-PAGE = Path(__file__).parent / "metrics.md"
+PAGE = Path(__file__).parent / "reference" / "metrics.md"
 _INTRODUCTION = """# Metrics
 
-This page is made from the list in `detector/metrics.py` by `make docs`: what `GET /metrics` shows.
+All metrics that the service exports at `GET /metrics`: look here when you write a query, a panel or an alert rule.
+`make docs` writes this page from the code. The [dashboards and rules](../how-to/monitor.md) use all of them.
 
-All values of the labels below are there from the start, at zero, so that a rate over them is never missing; only
-partitions come and go with their assignment. No label ever holds a host, a process, a user or free text, so the number
-of series depends on the number of partitions alone. At any quiet moment consumed = scored + dead-lettered, and alerts
-counted = alert records acknowledged. Counters start at zero with the process: look at rates. The
-[dashboards and rules](deploy.md#dashboards) use all of them.
+Look at these first:
 
-Besides, there are `process_*`, `python_info` and `python_gc_*` of Prometheus'
-[client for Python](https://prometheus.github.io/client_python/).
+| metric | shows |
+|---|---|
+| `detector_lag_records` | the lag of each partition |
+| `detector_records_scored_total` | the rate of scored events |
+| `detector_records_dead_lettered_total` | dead letters, by reason |
+| `detector_alerts_total` | alerts, by severity |
+| `detector_event_to_alert_seconds` | the time from an event to its alert |
+
+All label values in the table below exist from the start, at zero, so a rate over them is never missing. Only the label
+`partition` changes, with the assignment. No label holds a host, a process, a user or free text: the number of series
+depends only on the number of partitions.
+
+Counters start at zero with the process, so look at rates. Whenever the service is idle, consumed = scored +
+dead-lettered, and alerts counted = alert records acknowledged.
+
+The Python client of Prometheus adds `process_*`, `python_info` and `python_gc_*`
+([its documentation](https://prometheus.github.io/client_python/)).
+
+## All metrics
 """
 _BUCKETS = """## Buckets
 
-Upper bounds; behind the last is always `+Inf`. A score of 0.5 is in the bucket that ends there, not in the next one.
+Upper bounds of the histograms' buckets. The last bucket is always `+Inf`. A bound belongs to its bucket: a score of
+exactly 0.5 is counted in the bucket that ends at 0.5.
 """
 
 
@@ -36,7 +51,7 @@ def page() -> str:
 
 
 def _families() -> list[Metric]:
-    metrics = Metrics(client="kafka-python", severities=SEVERITIES, reject_reasons=REASONS)
+    metrics = Metrics(client="kafka-python", severities=SEVERITIES, dead_letter_reasons=REASONS)
     # Without a model and a partition there is no sample that would name the labels.
     metrics.model_info.labels("", "", "", "")
     metrics.lag.labels("")

@@ -1,26 +1,41 @@
-"""Writes docs/settings.md from the settings' own types: `python docs/settings_reference.py`."""
+"""Writes docs/reference/settings.md from the settings' own types: `python docs/settings_reference.py`."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from detector.settings import Settings
-from detector.settings_sources import setting_fields, variable
+from detector.settings.sources import setting_fields, variable
 
-PAGE = Path(__file__).parent / "settings.md"
+PAGE = Path(__file__).parent / "reference" / "settings.md"
 _INTRODUCTION = """# Settings
 
-This page is made from the types in `detector/settings.py` by `make docs`.
+All settings of the service, with their defaults: look here before you deploy, or when you change how it behaves.
+`make docs` writes this page from the code.
 
-Each setting can be given, highest precedence first:
+Print the values that are in effect, and where each came from:
 
-1. on the command line, before the verb: `detector --set kafka.group_id=blue run`;
-2. as an environment variable: `DETECTOR_KAFKA__GROUP_ID=blue`;
-3. in a file `.env` in the working folder, as the same variable;
-4. as a file named like the variable in the secrets folder, `/run/secrets` or `DETECTOR_SECRETS_DIR`;
-5. in a TOML file named by `--config` or `DETECTOR_CONFIG`: `[kafka]`, `group_id = "blue"`.
+```console
+$ detector config
+```
 
-An empty variable counts as unset. An unknown name is an error that suggests the nearest one. `detector config` prints
-the effective settings in the form of the TOML file, with the origin of each, secrets masked.
+## Where to set a value
+
+A setting can be given in five places. The first place in this list that has it wins:
+
+1. On the command line, before the verb: `detector --set kafka.group_id=blue run`.
+2. As an environment variable: `DETECTOR_KAFKA__GROUP_ID=blue`.
+3. In a file `.env` in the working directory, as the same variable.
+4. As a file named like the variable in the secrets directory, which is `/run/secrets` or `DETECTOR_SECRETS_DIR`.
+5. In a TOML file named by `--config` or `DETECTOR_CONFIG`: `[kafka]`, then `group_id = "blue"`.
+
+An empty variable counts as unset. An unknown name is an error (exit code 2) that suggests the nearest known name.
+
+The output of `detector config` is TOML that `--config` accepts. Secrets are masked. For example, with one setting
+changed:
+
+```console
+$ detector --set kafka.group_id=blue config
+```
 """
 
 

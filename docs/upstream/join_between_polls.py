@@ -1,0 +1,46 @@
+"""kafka-python: a join whose answer comes between two polls is thrown away; members with short polls never join.
+
+Argument: HOST:PORT of a broker.
+"""
+
+import sys
+import time
+from uuid import uuid4
+
+from kafka import KafkaAdminClient, KafkaConsumer
+
+LIMIT_S = 3.0
+
+
+def share(broker: str, topic: str, poll_ms: int, limit_s: float) -> list[int]:
+    """How many of four partitions each of two members has, at the latest after the limit."""
+    group = uuid4().hex
+    members = [KafkaConsumer(topic, bootstrap_servers=broker, group_id=group) for _ in range(2)]
+    try:
+        deadline = time.monotonic() + limit_s
+        owned: list[int] = []
+        while owned != [2, 2] and time.monotonic() < deadline:
+            for member in members:
+                member.poll(timeout_ms=poll_ms)
+                time.sleep(0.01)  # the work between two polls
+            owned = [len(member.assignment()) for member in members]
+        return owned
+    finally:
+        for member in members:
+            member.close()
+
+
+def main(broker: str) -> bool:
+    """Whether members that poll for 0 ms have no partitions, where those that poll for 100 ms share them."""
+    topic = f"join-{uuid4().hex}"
+    admin = KafkaAdminClient(bootstrap_servers=broker)
+    admin.create_topics({topic: {"num_partitions": 4, "replication_factor": 1}})
+    admin.close()
+    longer, short = share(broker, topic, 100, 10 * LIMIT_S), share(broker, topic, 0, LIMIT_S)
+    print(f"expected: two partitions each, whatever the timeout of a poll; with 100 ms: {longer}")
+    print(f"happened: with polls of 0 ms, after {LIMIT_S:g} s: {short}")
+    return longer == [2, 2] and short != [2, 2]
+
+
+if __name__ == "__main__":
+    sys.exit(0 if main(sys.argv[1]) else 1)

@@ -1,0 +1,46 @@
+"""Consumer group members that are polled, each by a thread of its own; the scripts beside this file use it."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from kafka import KafkaConsumer
+
+_LIMIT_S = 30.0
+_LOOK_S = 0.02
+_LOOKS = 25
+
+
+@contextmanager
+def polled(*members: KafkaConsumer) -> Iterator[None]:
+    """Poll the members until the block ends."""
+    stop = threading.Event()
+
+    def poll(member: KafkaConsumer) -> None:
+        while not stop.is_set():
+            member.poll(timeout_ms=300)
+
+    threads = [threading.Thread(target=poll, args=(member,)) for member in members]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Return when the condition has been true for a while: one rebalance often follows another.
+
+    Raises:
+        TimeoutError: it did not become true.
+    """
+    deadline, looks = time.monotonic() + _LIMIT_S, 0
+    while looks < _LOOKS:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the group did not come to this state")
+        looks = looks + 1 if condition() else 0
+        time.sleep(_LOOK_S)

@@ -1,0 +1,45 @@
+"""kafka-python: a poll whose time is up leaves a reference cycle, which keeps its callers' variables alive.
+
+A loop that reads batches keeps each of them until the garbage is collected. Argument: HOST:PORT of a broker.
+"""
+
+import gc
+import sys
+import weakref
+from uuid import uuid4
+
+from kafka import KafkaConsumer, TopicPartition
+
+
+class Batch:
+    """What a caller holds while it polls for more."""
+
+
+def wait_for_more(consumer: KafkaConsumer) -> "weakref.ref[Batch]":
+    """Hold a batch during a poll that brings nothing."""
+    batch = Batch()
+    consumer.poll(timeout_ms=100)
+    return weakref.ref(batch)
+
+
+def main(broker: str) -> bool:
+    """Whether an object lives on that nothing refers to but an error that kafka-python raised and caught."""
+    consumer = KafkaConsumer(bootstrap_servers=broker, group_id=None, auto_offset_reset="earliest")
+    topic = f"cycle-{uuid4().hex}"
+    try:
+        consumer.partitions_for_topic(topic)
+        consumer.assign([TopicPartition(topic, 0)])
+        consumer.poll(timeout_ms=1_000)
+        gc.disable()
+        alive = [wait_for_more(consumer)() is not None for _ in range(10)]
+        gc.collect()
+    finally:
+        gc.enable()
+        consumer.close()
+    print("expected: what a caller of poll held is freed when the caller returns")
+    print(f"happened: {sum(alive)} of {len(alive)} were kept until the garbage was collected")
+    return any(alive)
+
+
+if __name__ == "__main__":
+    sys.exit(0 if main(sys.argv[1]) else 1)
