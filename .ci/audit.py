@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-PINS = Path(__file__).parents[1] / "constraints.txt"
+PINS = Path(__file__).parents[1] / "requirements.lock"
 
 
 def main() -> int:
