@@ -1,4 +1,4 @@
-"""Waiting for acknowledgements: reading is paused, the observer is told, and a shutdown can abandon the wait."""
+"""Waiting for acknowledgements: reading is paused, the observer is notified, and a shutdown can abandon the wait."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""kafka-python: a member that is evicted while it joins hears nothing of it, and goes on from its old offsets.
+"""kafka-python: a member that is evicted while it joins is not notified, and continues from its old offsets.
 
 Argument: HOST:PORT of a broker.
 """
@@ -69,7 +69,7 @@ def main(broker: str) -> bool:
         for member in (first, second):
             member.close(timeout_ms=500)  # a join that is not answered yet is in the way of its goodbye
         admin.close()
-    print("expected: the evicted member's listener is told 'lost' before 'assigned', as in the Java client")
+    print("expected: the evicted member's listener receives 'lost' before 'assigned', as in the Java client")
     print(f"happened: a new member: {is_another}; told: {list(heard.told)}")
     return is_another and "lost" not in heard.told
 

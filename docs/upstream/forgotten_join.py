@@ -15,7 +15,7 @@ SESSION_TIMEOUT_MS = 6_000
 
 
 def main(broker: str) -> bool:
-    """Whether a member that goes on polling misses new partitions and is evicted."""
+    """Whether a member that keeps polling misses new partitions and is evicted."""
     topic, group = f"forgotten-{uuid4().hex}", uuid4().hex
     admin = KafkaAdminClient(bootstrap_servers=broker)
     admin.create_topics({topic: {"num_partitions": 1}}, wait_for_metadata=True)

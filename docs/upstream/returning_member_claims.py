@@ -1,4 +1,4 @@
-"""kafka-python: a member that lost its partitions claims them again when it joins anew, beside their owner of now.
+"""kafka-python: a member that lost its partitions claims them again when it rejoins, beside their present owner.
 
 Argument: HOST:PORT of a broker.
 """
