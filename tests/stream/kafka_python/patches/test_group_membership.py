@@ -3,8 +3,9 @@
 import contextlib
 
 import pytest
-from kafka import TopicPartition
+from kafka import KafkaAdminClient, TopicPartition
 from kafka import errors as kafka_errors
+from kafka.admin import MemberToRemove
 
 from detector.records import OutgoingRecord, Partition
 from detector.stream.kafka_python.sink import KafkaPythonSink
@@ -26,6 +27,12 @@ def join(kafka):
 def assigned(*sources):
     """The number of partitions of each."""
     return [len(source.partitions()) for source in sources]
+
+
+def evict(kafka, member_id):
+    """Have the brokers remove the member from the group; it is not told."""
+    with contextlib.closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)) as admin:
+        admin.remove_group_members(kafka.group_id, [MemberToRemove(member_id)])
 
 
 def poll_until(condition, source, what):
@@ -104,17 +111,15 @@ def test_returning_partition_is_read_from_its_present_committed_offset(kafka, jo
     assert not first_read.keys() & moved
 
 
-def test_member_evicted_while_it_joins_loses_its_partitions(join):
+def test_member_evicted_while_it_joins_loses_its_partitions(kafka, join):
     """A suspended process would continue from its old offsets, although others own its partitions: duplicates."""
     listener = RecordingListener()
     source = join(listener)
     poll_until(lambda: assigned(source) == [4], source, "all partitions")
     coordinator = source._consumer._coordinator
 
-    coordinator.request_rejoin()
-    source.keep_alive()
-    assert coordinator.rejoining
-    coordinator.reset_generation()  # as the broker's answer to the join causes
+    evict(kafka, coordinator._generation.member_id)
+    coordinator.request_rejoin()  # the brokers reject this join: they no longer know the member
     poll_until(lambda: len(listener.rebalances) == 3, source, "all partitions again")
 
     assert [kind for kind, _ in listener.rebalances[:3]] == ["assigned", "lost", "assigned"]
