@@ -10,12 +10,9 @@ from rich.console import Console
 
 from detector.process.signals import StopRequest, stop_on_signals
 from detector.training.data import Dataset, load_data
-from detector.training.evaluation import measures_table
 from detector.training.gate import Targets, missed_targets, worse_than_current
-from detector.training.progress import epoch_progress
-from detector.training.recipes import RECIPES, SEED, Recipe
+from detector.training.recipes import RECIPES, Recipe
 from detector.training.threshold import RULES, check_rule
-from detector.training.train import LOSS_PLOT, REPORT_HTML, TrainedModel, publish, train
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -62,10 +59,15 @@ def main(
     chosen = _recipe(recipe, epochs, threshold)
     loaded = load_data(data, seed)
     _print(_data_lines(loaded))
+    # Only now: torch and scikit-learn take seconds to import, and neither --help nor an error in the data needs them.
+    from detector.training.progress import epoch_progress  # noqa: PLC0415
+    from detector.training.summary import result_lines  # noqa: PLC0415
+    from detector.training.train import publish, train  # noqa: PLC0415
+
     stop = StopRequest()
     with stop_on_signals(stop), epoch_progress(Console(), chosen.print_every) as on_epoch:
         trained = train(chosen, loaded, output, seed, on_epoch, stopped=lambda: bool(stop), with_report=True)
-    _print(_result_lines(trained, loaded))
+    _print(result_lines(trained, loaded))
     problems = list(missed_targets(trained.manifest, Targets(target_accuracy, target_average_precision)))
     if not force:
         problems += worse_than_current(trained.manifest, output)
@@ -92,33 +94,6 @@ def _data_lines(data: Dataset) -> Iterable[str]:
         yield f"{file.name}: {file.published_as or 'not a published BETH file'}, sha256 {file.sha256}"
     for name, split in data.splits().items():
         yield f"{name:<10}  {len(split):>8} rows  {int(split.labels.sum()):>7} suspicious"
-
-
-def _result_lines(trained: TrainedModel, data: Dataset) -> Iterable[str]:
-    fitted, threshold = trained.fitted, trained.threshold
-    if fitted.interrupted:
-        yield f"Training was interrupted after epoch {len(fitted.epochs)}"
-    best = "best" if trained.manifest.training["recipe"]["patience"] is not None else "last"
-    yield f"Kept the {best} epoch: {fitted.kept.number} of {len(fitted.epochs)}"
-    yield (
-        f"Threshold {threshold.value:.6g}, chosen by {threshold.rule}; on the validation split: precision "
-        f"{threshold.precision:.4f}, recall {threshold.recall:.4f}, F1 {threshold.f1:.4f}, "
-        f"{threshold.alerts_per_million:,.0f} alerts per million events"
-    )
-    if trained.manifest.training["recipe"]["name"] == SEED.name:
-        from detector.training.notebook import accuracies  # noqa: PLC0415 - importing torchmetrics takes 2 s
-
-        yield from (f"{name} accuracy: {value:.4f}" for name, value in accuracies(fitted.network, data).items())
-    yield "This model, by split:"
-    yield from measures_table(trained.manifest.metrics)
-    yield "This model and the baselines, on the test split:"
-    yield from measures_table(
-        {"this model": trained.manifest.metrics["test"]}
-        | {name: splits["test"] for name, splits in trained.baselines.items()}
-    )
-    yield f"Model:      {trained.path}"
-    yield f"Loss plot:  {trained.path / LOSS_PLOT}"
-    yield f"Report:     {trained.path / REPORT_HTML}"
 
 
 def _print(lines: Iterable[str]) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import train_test_split
 
 from detector.errors import UsageError
 from detector.events.csv_rows import read_rows
@@ -122,6 +121,8 @@ def _load(path: Path) -> tuple[Split, DataFile]:
 
 
 def _split(path: Path, whole: Split, seed: int) -> list[Split]:
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - takes 2 s, which errors in a file need not
+
     indices = np.arange(len(whole))
     try:
         rest, test = train_test_split(indices, test_size=_HELD_OUT_SHARE, random_state=seed, stratify=whole.labels)
