@@ -273,7 +273,7 @@ def test_what_is_not_run_says_why():
 
 
 def test_no_command_escapes_the_test():
-    """Commands in a block of another language would be shown to the reader, and not run."""
+    """Otherwise commands in a block of another language would be shown to the reader, and not run."""
     for page, text in PAGES.items():
         assert not _OTHER_SHELLS.search(text), page
         assert text.count("```console") == len(_blocks(text)), page

@@ -7,7 +7,7 @@ TESTS = Path(__file__).parent
 
 
 def test_every_test_has_a_docstring():
-    """A maintainer must know what a user would lose, or nobody dares to change or remove a test."""
+    """Otherwise a maintainer must know what a user would lose, or nobody dares to change or remove a test."""
     undocumented = [
         f"{path.relative_to(TESTS)}:{node.lineno} {node.name}"
         for path in TESTS.rglob("test_*.py")

@@ -26,7 +26,7 @@ def encode(record: Record, key: bytes | None, score: float, severity: str) -> Ou
 
 
 def test_alert_has_the_form_of_the_contract():
-    """Analysts' tools, which parse exactly this form, would fail."""
+    """Otherwise analysts' tools, which parse exactly this form, would fail."""
     written = encode(RECORD, b"h", 0.9931, "critical")
     alert = json.loads(written.value or b"")
     alert_id = str(uuid.uuid5(uuid.NAMESPACE_URL, "kafka://process-events/3/42"))
@@ -53,7 +53,7 @@ def test_alert_has_the_form_of_the_contract():
 
 
 def test_event_is_carried_byte_for_byte():
-    """Numbers or text of an event would change in its alert, for example integers beyond 2**53."""
+    """Otherwise numbers or text of an event would change in its alert, for example integers beyond 2**53."""
     value = b'{ "processId":1,"x":1e400,"y":100000000000000000000001,"z":"\\ud800" }'
 
     assert value in (encode(RECORD._replace(value=value), None, 1.0, "critical").value or b"")
@@ -62,7 +62,7 @@ def test_event_is_carried_byte_for_byte():
 @settings(max_examples=200, deadline=None)
 @given(st.text(), st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1))
 def test_alert_id_is_the_uuid5_of_the_event_record(topic, partition, offset):
-    """Consumers could not drop duplicate alerts, or not compute an alert's id with their own UUID library."""
+    """Otherwise consumers could not drop duplicate alerts, or not compute an alert's id with their own UUID library."""
     record = RECORD._replace(topic=topic, partition=partition, offset=offset)
 
     written = encode(record, None, 1.0, "critical")
@@ -73,7 +73,7 @@ def test_alert_id_is_the_uuid5_of_the_event_record(topic, partition, offset):
 
 @pytest.mark.parametrize("name", ALERT_FORMATS)
 def test_each_format_writes_to_its_topic_with_the_given_key(name):
-    """A new format could write to a wrong topic, or lose the order of a host's alerts."""
+    """Otherwise a new format could write to a wrong topic, or lose the order of a host's alerts."""
     first, second = (ALERT_FORMATS[name](topic, MODEL, 0.5) for topic in ("one", "two"))
     alert = Alert(RECORD, b"h", 0.9, "critical", timestamp_text())
 
@@ -96,12 +96,12 @@ def test_each_format_writes_to_its_topic_with_the_given_key(name):
     ],
 )
 def test_severity_is_the_quarter_between_threshold_and_one(score, threshold, name):
-    """A severity would mean something else after each change of the threshold."""
+    """Otherwise a severity would mean something else after each change of the threshold."""
     assert severity(score, threshold) == name
 
 
 def test_dead_letter_is_the_unchanged_record_with_its_reason():
-    """A dead letter could not be replayed as the record that the producer wrote."""
+    """Otherwise a dead letter could not be replayed as the record that the producer wrote."""
     written = dead_letter("dead-letters", RECORD, "wrong_type", 'userId is "\ud800"')
 
     assert (written.topic, written.key, written.value) == ("dead-letters", RECORD.key, RECORD.value)

@@ -97,7 +97,7 @@ def test_events_are_written_round_robin_at_the_rate(kafka, pool):
 
 
 def test_time_during_which_the_broker_hangs_is_part_of_the_latency(kafka, pool, broker):
-    """The worst latencies of all would not be measured."""
+    """Otherwise the worst latencies of all would not be measured."""
     (java,) = java_processes(broker.data_dir)
     first_partition = Partition(kafka.events_topic, 0)
     with group_progress(kafka) as progress, _running_load(kafka, pool) as load:
@@ -112,12 +112,12 @@ def test_time_during_which_the_broker_hangs_is_part_of_the_latency(kafka, pool, 
 
 
 def test_rejected_load_is_an_error(kafka, pool):
-    """A table would show latencies of events that were never written."""
+    """Otherwise a table would show latencies of events that were never written."""
     with pytest.raises(RunError, match=r"the load generator failed: .*UnknownTopicOrPartitionError"):
         write_load(kafka.model_copy(update={"events_topic": "no-such-topic"}), pool, _RATE, _SECONDS)
 
 
 def test_load_below_its_rate_is_an_error(kafka, pool):
-    """A table would show the latencies of a lower rate under the name of a higher rate."""
+    """Otherwise a table would show the latencies of a lower rate under the name of a higher rate."""
     with pytest.raises(RunError, match=r"the load generator wrote [\d,]+ events/s instead of 100,000,000"):
         write_load(kafka, pool, 1e8, 0.02)

@@ -7,7 +7,7 @@ from benchmarks.targets import compare_with_targets
 
 
 def test_rates_are_compared_round_by_round():
-    """A target would be met or missed by chance: other load on the machine slows all systems of one round alike."""
+    """Otherwise a target would be met or missed by chance: other load on the machine slows all systems of one round alike."""
     section = Section(
         "throughput",
         "Throughput",
@@ -30,7 +30,7 @@ def test_rates_are_compared_round_by_round():
 
 
 def test_lower_latency_is_better():
-    """A latency above its target would count as met."""
+    """Otherwise a latency above its target would count as met."""
     rows = [
         {"case": "kafka-python, 50% of 100/s", "p50 ms": summarize([29, 31, 32]), "p99 ms": summarize([99, 20, 150])}
     ]

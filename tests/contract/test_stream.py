@@ -155,7 +155,7 @@ def partition_and_offset(record: Record) -> tuple[int, int]:
 
 
 def test_every_record_is_read_once_and_in_the_order_of_its_partition(stream: Stream) -> None:
-    """An event would be lost, or scored in the wrong order, between producer and batch."""
+    """Otherwise an event would be lost, or scored in the wrong order, between producer and batch."""
     values = [str(number).encode() for number in range(50)]
     write(stream, *values, keys=[value[-1:] for value in values])
 
@@ -168,7 +168,7 @@ def test_every_record_is_read_once_and_in_the_order_of_its_partition(stream: Str
 
 
 def test_record_is_read_as_it_was_written(stream: Stream) -> None:
-    """A dead letter would differ from the record that it carries: topic, key, value and headers are kept as bytes."""
+    """Otherwise a dead letter would differ from the record that it carries: topic, key, value and headers are kept as bytes."""
     record = OutgoingRecord(stream.events, b"\x00key", b"\xffvalue", [("a", b"1"), ("a", b"2"), ("empty", b"")])
     write_all(stream.sink(), [record])
 
@@ -179,7 +179,7 @@ def test_record_is_read_as_it_was_written(stream: Stream) -> None:
 
 
 def test_records_without_key_or_value_can_be_written(stream: Stream) -> None:
-    """The dead letter of a tombstone could not be written: Kafka permits a record whose key and value are both null."""
+    """Otherwise the dead letter of a tombstone could not be written: Kafka permits a record whose key and value are both null."""
     written = [
         OutgoingRecord(stream.alerts, None, None, [("a", b"1")]),
         OutgoingRecord(stream.alerts, b"k", None, []),
@@ -207,7 +207,7 @@ def test_batch_closes_at_its_largest_size(stream: Stream) -> None:
 
 
 def test_next_offsets_follow_the_last_records(stream: Stream) -> None:
-    """A commit would skip records that are in no batch, or repeat records that are."""
+    """Otherwise a commit would skip records that are in no batch, or repeat records that are."""
     write(stream, *[b"x"] * 9)
     source = stream.source()
     expected: dict[Partition, int] = {}
@@ -225,7 +225,7 @@ def test_next_offsets_follow_the_last_records(stream: Stream) -> None:
 
 
 def test_next_member_continues_at_the_committed_offset(stream: Stream) -> None:
-    """A restart would read committed records again, or skip records that were not committed."""
+    """Otherwise a restart would read committed records again, or skip records that were not committed."""
     write(stream, *[b"x"] * 20)
     first = stream.source()
     batch = next_batch(first, max_records=8)
@@ -249,7 +249,7 @@ def test_uncommitted_records_are_read_again(stream: Stream) -> None:
 
 
 def test_commit_now_returns_after_the_commit(stream: Stream) -> None:
-    """The last commit of a shutdown would be lost, and its records read again after every restart."""
+    """Otherwise the last commit of a shutdown would be lost, and its records read again after every restart."""
     write(stream, *[b"x"] * 3)
     source = stream.source()
     read(source, 3)
@@ -262,7 +262,7 @@ def test_commit_now_returns_after_the_commit(stream: Stream) -> None:
 
 
 def test_offsets_of_partitions_that_are_not_assigned_are_not_committed(stream: Stream) -> None:
-    """After a rebalance this member would overwrite the committed offset of the partition's new owner."""
+    """Otherwise after a rebalance this member would overwrite the committed offset of the partition's new owner."""
     source = stream.source()
     wait_for_assignment(source)
 
@@ -273,7 +273,7 @@ def test_offsets_of_partitions_that_are_not_assigned_are_not_committed(stream: S
 
 
 def test_paused_source_returns_nothing_and_loses_nothing(stream: Stream) -> None:
-    """Records read while a delivery waits for acknowledgements would be lost."""
+    """Otherwise records read while a delivery waits for acknowledgements would be lost."""
     write(stream, *[b"x"] * 5)
     source = stream.source()
     next_record(source)
@@ -287,7 +287,7 @@ def test_paused_source_returns_nothing_and_loses_nothing(stream: Stream) -> None
 
 
 def test_lag_is_the_number_of_records_left_to_read(stream: Stream) -> None:
-    """The dashboard would show a lag that is not there, or hide one."""
+    """Otherwise the dashboard would show a lag that is not there, or hide one."""
     write(stream, *[b"x"] * 12)
     source = stream.source()
     read(source, 12, max_records=5)
@@ -304,7 +304,7 @@ def test_lag_is_the_number_of_records_left_to_read(stream: Stream) -> None:
 
 
 def test_listener_is_told_about_the_assignment(stream: Stream) -> None:
-    """The service would never become ready, and the rebalance counters would be wrong."""
+    """Otherwise the service would never become ready, and the rebalance counters would be wrong."""
     wait_for_assignment(stream.source())
 
     assert [(kind, sorted(partitions)) for kind, partitions in stream.listener.rebalances] == [
@@ -338,7 +338,7 @@ def wait_until_written(stream: Stream, number: int) -> None:
 
 
 def test_transaction_writes_outputs_and_commits_offsets(stream: Stream) -> None:
-    """Exactly-once would lose alerts or write duplicates: outputs and offsets must be committed together."""
+    """Otherwise exactly-once would lose alerts or write duplicates: outputs and offsets must be committed together."""
     write(stream, b"1", b"2", keys=[b"k", b"k"])
     source, transactions = stream.source(), stream.transactions()
 
@@ -352,7 +352,7 @@ def test_transaction_writes_outputs_and_commits_offsets(stream: Stream) -> None:
 
 
 def test_transaction_without_outputs_commits_offsets(stream: Stream) -> None:
-    """Most batches have no alert; their records would be read again after every restart."""
+    """Otherwise most batches have no alert; their records would be read again after every restart."""
     write(stream, b"1")
     source, transactions = stream.source(), stream.transactions()
     batch = next_batch(source)
@@ -362,7 +362,7 @@ def test_transaction_without_outputs_commits_offsets(stream: Stream) -> None:
 
 
 def test_rewound_source_reads_uncommitted_records_again(stream: Stream) -> None:
-    """Records of an aborted transaction would be skipped, also when the group has not committed any offset yet."""
+    """Otherwise records of an aborted transaction would be skipped, also when the group has not committed any offset yet."""
     write(stream, b"1", b"2", keys=[b"k", b"k"])
     source, transactions = stream.source(), stream.transactions()
     first = next_batch(source)

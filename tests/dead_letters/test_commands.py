@@ -18,7 +18,7 @@ def options(kafka, model):
 
 
 def test_dead_letters_are_shown_and_replayed_and_the_outcome_is_printed(kafka, options, tmp_path):
-    """An operator could not find the cause of dead letters, replay them after a fix, and see whether it worked."""
+    """Otherwise an operator could not find the cause of dead letters, replay them after a fix, and see whether it worked."""
     write(kafka, [OutgoingRecord(kafka.events_topic, b"k", b"{", [("own", b"1")])])
     with running_detector(options, tmp_path / "log") as daemon:
         wait_until(lambda: read_topic(kafka, kafka.dead_letter_topic), "a dead letter")
@@ -72,7 +72,7 @@ def test_dry_run_and_replay_without_a_daemon(kafka, options):
 
 
 def test_empty_topic_and_errors_are_one_line_each(options, kafka):
-    """An operator would see a traceback, or not learn what to do."""
+    """Otherwise an operator would see a traceback, or not learn what to do."""
     show = "dead-letter", "show"
     done = detector(*options, *show)
     assert (done.returncode, done.stdout) == (0, f"no dead letters in {kafka.dead_letter_topic}\n")
@@ -97,7 +97,7 @@ def test_empty_topic_and_errors_are_one_line_each(options, kafka):
 
 
 def test_tables_on_a_terminal(kafka, options):
-    """An operator would get no tables on a terminal, or a hostile value would control the terminal."""
+    """Otherwise an operator would get no tables on a terminal, or a hostile value would control the terminal."""
     write(kafka, [new_dead_letter(kafka, b"\x1b[2J[red]", "not_json", detail="malformed")])
 
     code, output = run_on_terminal(*options, "dead-letter", "show")

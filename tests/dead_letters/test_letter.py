@@ -28,7 +28,7 @@ def parsed(read: Record) -> DeadLetter:
 
 
 def test_original_record_keeps_its_headers_even_with_the_services_names():
-    """A record from another detector upstream would lose that detector's headers."""
+    """Otherwise a record from another detector upstream would lose that detector's headers."""
     letter = parsed(as_dead_letter(record(UPSTREAM)))
 
     assert (letter.topic, letter.partition, letter.offset, letter.timestamp_ms) == (
@@ -47,7 +47,7 @@ names = st.sampled_from([*ADDED, NULL_HEADERS, "other"]) | st.text(max_size=5)
 @settings(max_examples=50)
 @given(st.lists(st.tuples(names, st.binary(max_size=5))), st.integers(1, 4))
 def test_any_headers_are_kept_over_any_number_of_replays(headers, replays):
-    """A record that is replayed several times would lose headers, or grow with each replay."""
+    """Otherwise a record that is replayed several times would lose headers, or grow with each replay."""
     event = record(headers)
     for attempt in range(1, replays + 1):
         event = record(original_record(parsed(as_dead_letter(event)), "process-events").headers)
@@ -55,7 +55,7 @@ def test_any_headers_are_kept_over_any_number_of_replays(headers, replays):
 
 
 def test_names_of_null_headers_are_kept_over_replays():
-    """Consumers could not tell a header that was null from an empty one."""
+    """Otherwise consumers could not tell a header that was null from an empty one."""
     null_names = (NULL_HEADERS, b"a")
     first = original_record(parsed(as_dead_letter(record([("a", b""), ("b", b"")]), [null_names])), "process-events")
     assert first.headers == [("a", b""), ("b", b""), (ATTEMPT, b"1"), null_names]
@@ -76,7 +76,7 @@ def test_names_of_null_headers_are_kept_over_replays():
     ],
 )
 def test_attempt_header_that_the_service_did_not_write_is_kept(own):
-    """A producer's own header would stop the replay of its record, or be lost."""
+    """Otherwise a producer's own header would stop the replay of its record, or be lost."""
     letter = parsed(as_dead_letter(record(own)))
 
     assert letter.attempts == 0
@@ -95,5 +95,5 @@ def test_attempt_header_that_the_service_did_not_write_is_kept(own):
     ],
 )
 def test_record_that_the_service_did_not_write_is_no_dead_letter(headers):
-    """Records of others on the dead-letter topic would be sent to the events topic."""
+    """Otherwise records of others on the dead-letter topic would be sent to the events topic."""
     assert parse_dead_letter(record(headers)) is None

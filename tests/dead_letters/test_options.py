@@ -17,7 +17,7 @@ from tests.dead_letters.written import new_dead_letter
     ("text", "age_s"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("7d", 604_800), ("1w", 604_800)]
 )
 def test_since_is_an_age(text, age_s):
-    """Operators could not select the dead letters of the last minutes or hours."""
+    """Otherwise operators could not select the dead letters of the last minutes or hours."""
     since_s = (parse_selection(None, text).since_ms or 0) / 1000
 
     assert time.time() - since_s == pytest.approx(age_s, abs=5)
@@ -27,12 +27,12 @@ def test_since_is_an_age(text, age_s):
     "text", ["2023-11-14T22:13:20Z", "2023-11-14T22:13:20+00:00", "2023-11-14T23:13:20+01:00", "20231114T221320Z"]
 )
 def test_since_is_a_time(text):
-    """Operators could not use a time that they copied from a log line."""
+    """Otherwise operators could not use a time that they copied from a log line."""
     assert parse_selection(None, text).since_ms == 1_700_000_000_000
 
 
 def test_since_before_the_epoch_selects_everything():
-    """A large age would be an error, because Kafka has no timestamps before 1970."""
+    """Otherwise a large age would be an error, because Kafka has no timestamps before 1970."""
     assert parse_selection(None, "0001-01-01T00:00:00Z").since_ms == 0
     assert parse_selection(None, "999999999w").since_ms == 0
 
@@ -45,7 +45,7 @@ def test_invalid_since_is_an_error_that_says_what_to_write(text):
 
 
 def test_unknown_reason_is_an_error_with_the_nearest_and_all_reasons():
-    """A mistyped reason would look like an empty topic."""
+    """Otherwise a mistyped reason would look like an empty topic."""
     with pytest.raises(
         UsageError,
         match="^--reason wrong-type: no such reason; did you mean wrong_type[?] the reasons are tombstone, not_utf8",
@@ -56,7 +56,7 @@ def test_unknown_reason_is_an_error_with_the_nearest_and_all_reasons():
 
 
 def test_selection_is_by_reason_and_by_each_records_own_time():
-    """Dead letters that are too old would be selected, when the clocks of instances differ."""
+    """Otherwise dead letters that are too old would be selected, when the clocks of instances differ."""
     kafka = KafkaSettings()
 
     def written(reason: str, timestamp: int) -> ReadRecord:
@@ -86,12 +86,12 @@ def test_selection_is_by_reason_and_by_each_records_own_time():
     ],
 )
 def test_preview_has_no_effect_on_a_terminal(value, shown):
-    """Whoever can write to the events topic could control an operator's terminal."""
+    """Otherwise whoever can write to the events topic could control an operator's terminal."""
     assert preview(value) == shown
 
 
 def test_any_timestamp_can_be_printed():
-    """`dead-letter show` would fail on a record whose producer wrote an absurd timestamp."""
+    """Otherwise `dead-letter show` would fail on a record whose producer wrote an absurd timestamp."""
     assert format_timestamp(1_700_000_000_000) == "2023-11-14T22:13:20Z"
     assert format_timestamp(-1) == "(no time)"
     assert format_timestamp(2**63 - 1) == f"{2**63 - 1} ms"

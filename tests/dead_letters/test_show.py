@@ -23,7 +23,7 @@ HOSTILE = b'\x1b[31m[bold]{"a": \xff\x00\x07'
 
 
 def test_reasons_are_counted_with_times_and_a_few_examples(kafka):
-    """An operator would not see what is wrong, since when, and what the records look like."""
+    """Otherwise an operator would not see what is wrong, since when, and what the records look like."""
     started_ms = time.time() * 1000
     many = [
         new_dead_letter(kafka, b"%d" % number, "not_an_object", detail="a JSON number", offset=number)
@@ -42,7 +42,7 @@ def test_reasons_are_counted_with_times_and_a_few_examples(kafka):
 
 
 def test_records_of_others_are_counted_separately(kafka):
-    """Other records in the topic would be missing, or invented reasons would fill the memory."""
+    """Otherwise other records in the topic would be missing, or invented reasons would fill the memory."""
     foreign = OutgoingRecord(kafka.dead_letter_topic, None, b"?", [("dead-letter-reason", b"mine")])
     write(kafka, [foreign, new_dead_letter(kafka, b"x", "bored\x1b[2J", detail="d")])
 
@@ -57,7 +57,7 @@ def test_records_of_others_are_counted_separately(kafka):
 
 
 def test_since_reads_only_what_was_written_since(kafka):
-    """An operator could not see whether there are new dead letters since a fix."""
+    """Otherwise an operator could not see whether there are new dead letters since a fix."""
     for number in range(4):
         write_at(kafka, new_dead_letter(kafka, b"%d" % number), SOURCE_MS + number * 1000)
 
@@ -69,7 +69,7 @@ def test_since_reads_only_what_was_written_since(kafka):
 
 
 def test_no_escape_sequence_reaches_the_output(kafka):
-    """A hostile record would control an operator's terminal."""
+    """Otherwise a hostile record would control an operator's terminal."""
     text = HOSTILE.decode("latin-1")
     write(
         kafka,
@@ -86,7 +86,7 @@ def test_no_escape_sequence_reaches_the_output(kafka):
 
 
 def test_records_of_aborted_transactions_are_not_read(kafka):
-    """Dead letters of aborted transactions would be counted, or a topic that ends with one would block the command."""
+    """Otherwise dead letters of aborted transactions would be counted, or a topic that ends with one would block the command."""
     record = new_dead_letter(kafka, b"")
     opened = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers, transactional_id=kafka.group_id)
     with closing(opened) as producer:
@@ -102,7 +102,7 @@ def test_records_of_aborted_transactions_are_not_read(kafka):
 
 
 def test_reading_creates_no_consumer_group(kafka):
-    """The daemon's group would rebalance when an operator looks at dead letters."""
+    """Otherwise the daemon's group would rebalance when an operator looks at dead letters."""
     write(kafka, [new_dead_letter(kafka, b"x")])
     summarize(kafka, Selection(), examples=3)
 
@@ -113,7 +113,7 @@ def test_reading_creates_no_consumer_group(kafka):
 
 
 def test_long_topic_is_read_completely_or_until_a_stop_request(kafka):
-    """A long topic would be cut off, or Ctrl-C would discard what was read."""
+    """Otherwise a long topic would be cut off, or Ctrl-C would discard what was read."""
     write(kafka, [new_dead_letter(kafka, b"x" * 1000, offset=number) for number in range(3000)])
 
     (whole,) = summarize(kafka, Selection(), examples=0)
@@ -136,7 +136,7 @@ def test_reading_ends_with_an_error_without_progress(kafka, monkeypatch):
 
 
 def test_server_that_is_not_kafka_is_one_line_within_seconds(kafka):
-    """A wrong port, or a listener with TLS, would block the command."""
+    """Otherwise a wrong port, or a listener with TLS, would block the command."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         started = time.monotonic()

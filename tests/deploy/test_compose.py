@@ -50,14 +50,14 @@ def test_every_service_is_restricted() -> None:
 
 
 def test_every_image_is_pinned_to_a_version() -> None:
-    """`latest` could become a version that nobody has tested with this stack."""
+    """Otherwise `latest` could become a version that nobody has tested with this stack."""
     for name, service in _services().items():
         tag = service["image"].partition(":")[2]
         assert tag not in ("", "latest"), name
 
 
 def test_settings_in_the_compose_files_exist() -> None:
-    """A misspelled setting would stop the detector at start with exit code 2."""
+    """Otherwise a misspelled setting would stop the detector at start with exit code 2."""
     known = {variable(name) for name in setting_fields()}
     for path in (FILE, TLS):
         for name, service in yaml.safe_load(path.read_text())["services"].items():

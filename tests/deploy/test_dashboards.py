@@ -27,7 +27,7 @@ def _panels() -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_committed_json_matches_its_source() -> None:
-    """A change of the source that was not written to the JSON (`make dashboards`) would never reach Grafana."""
+    """Otherwise a change of the source that was not written to the JSON (`make dashboards`) would never reach Grafana."""
     assert {path.name: path.read_text() for path in DASHBOARDS} == dashboards()
 
 
@@ -84,7 +84,7 @@ def test_data_source_is_the_provisioned_one() -> None:
 
 
 def test_panels_do_not_overlap() -> None:
-    """Grafana would move one of two overlapping panels, and where to depends on its version."""
+    """Otherwise Grafana would move one of two overlapping panels, and where to depends on its version."""
     for path in DASHBOARDS:
         taken: dict[tuple[int, int], str] = {}
         for panel in json.loads(path.read_text())["panels"]:

@@ -134,12 +134,12 @@ def test_often_empty_queries_are_valid(under_replay: Prometheus) -> None:
 
 
 def test_every_recorded_series_has_data(under_replay: Prometheus) -> None:
-    """Alerts and panels that use an empty recorded series would never fire or show anything."""
+    """Otherwise alerts and panels that use an empty recorded series would never fire or show anything."""
     _wait_for_data(under_replay, {rule["record"]: rule["record"] for rule in rules("record")})
 
 
 def test_every_series_in_an_alert_exists(under_replay: Prometheus) -> None:
-    """An alert with a misspelled metric or label would never fire. Counters of failures start at 0."""
+    """Otherwise an alert with a misspelled metric or label would never fire. Counters of failures start at 0."""
     found = {selector for rule in rules("alert") for selector in selectors(rule["expr"])}
 
     assert len(found) > 10

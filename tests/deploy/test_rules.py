@@ -25,7 +25,7 @@ def _run(tool: str, *arguments: str | Path) -> None:
 
 
 def test_configuration_is_valid() -> None:
-    """Prometheus would not start with an invalid configuration."""
+    """Otherwise Prometheus would not start with an invalid configuration."""
     _run("promtool", "check", "config", FOLDER / "prometheus.yml")
 
 
@@ -51,7 +51,7 @@ def test_every_alert_has_a_firing_and_a_quiet_case() -> None:
 
 
 def test_model_versions_start_with_the_date_of_training(model: Path) -> None:
-    """DetectorModelOld would never fire for versions in another format."""
+    """Otherwise DetectorModelOld would never fire for versions in another format."""
     (rule,) = (rule for rule in rules("alert") if rule["alert"] == "DetectorModelOld")
     (version_format,) = re.findall(r'version=~"([^"]+)"', rule["expr"])
     manifest = load_model(model).manifest

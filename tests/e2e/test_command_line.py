@@ -35,7 +35,7 @@ from tests.helpers import (
 
 
 def test_train_run_replay_and_alerts_equal_the_offline_scores(kafka, trained_by_command, tmp_path):
-    """The README's commands would give other alerts than the offline scores of the same file."""
+    """Otherwise the README's commands would give other alerts than the offline scores of the same file."""
     _, version = trained_by_command
     options = [*kafka_options(kafka), "--set", f"model.path={version.parent / 'current'}"]
     scores_file = tmp_path / "scores.csv"
@@ -84,7 +84,7 @@ def test_train_run_replay_and_alerts_equal_the_offline_scores(kafka, trained_by_
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_restart_during_a_replay_loses_no_event(kafka, options, scorer, tmp_path, number):
-    """Events would be lost when a daemon is stopped or killed while it reads."""
+    """Otherwise events would be lost when a daemon is stopped or killed while it reads."""
     replaying = threading.Thread(target=detector, args=(*options, "replay", SAMPLE, "--rate", "6000"))
     with running_detector(options, tmp_path / "first") as daemon:
         daemon.wait_for_log("partitions_assigned")
@@ -103,7 +103,7 @@ def test_restart_during_a_replay_loses_no_event(kafka, options, scorer, tmp_path
 
 
 def test_each_invalid_record_becomes_one_dead_letter_with_its_reason(kafka, options, scorer, tmp_path):
-    """An invalid record would stop the service, be lost, or have a wrong reason."""
+    """Otherwise an invalid record would stop the service, be lost, or have a wrong reason."""
     headers = [("trace", b"1")]
     values = [value for value, _ in INVALID.values()]
     records = [OutgoingRecord(kafka.events_topic, b"k", value, headers) for value in values]
@@ -137,7 +137,7 @@ def test_each_invalid_record_becomes_one_dead_letter_with_its_reason(kafka, opti
 
 
 def test_daemon_started_before_kafka_waits_for_the_broker_and_the_topics(model, tmp_path, broker, scorer):
-    """A daemon that starts before Kafka would need a restart, or not say what it waits for."""
+    """Otherwise a daemon that starts before Kafka would need a restart, or not say what it waits for."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{port}")
@@ -167,7 +167,7 @@ def test_daemon_started_before_kafka_waits_for_the_broker_and_the_topics(model, 
 
 
 def test_broker_outage_during_a_replay_loses_no_event(model, tmp_path, scorer):
-    """Events would be lost in an outage of the broker, or the daemon would need a restart."""
+    """Otherwise events would be lost in an outage of the broker, or the daemon would need a restart."""
     with ExitStack() as stack:
         first = stack.enter_context(EmbeddedBroker(data_dir=tmp_path / "data"))
         port = int(first.bootstrap_servers.rpartition(":")[2])
@@ -190,7 +190,7 @@ def test_broker_outage_during_a_replay_loses_no_event(model, tmp_path, scorer):
 
 
 def test_stop_while_waiting_for_the_broker_is_quick(model, tmp_path):
-    """A daemon that never connected to Kafka would have to be killed."""
+    """Otherwise a daemon that never connected to Kafka would have to be killed."""
     options = ["--set", "kafka.bootstrap_servers=127.0.0.1:1", "--set", f"model.path={model}"]
     with running_detector(options, tmp_path / "log") as daemon:
         daemon.wait_for_log("waiting_for_kafka")
@@ -200,7 +200,7 @@ def test_stop_while_waiting_for_the_broker_is_quick(model, tmp_path):
 
 
 def test_second_signal_forces_the_exit():
-    """An operator could not end a drain that takes too long."""
+    """Otherwise an operator could not end a drain that takes too long."""
     with subprocess.Popen(
         [sys.executable, "-c", _SLOW_TO_STOP], stdout=subprocess.PIPE, env=os.environ | {"PYTHONUNBUFFERED": "1"}
     ) as process:
@@ -231,7 +231,7 @@ with stop_on_signals(stop):
 
 
 def test_two_daemons_share_the_partitions(kafka, options, scorer, tmp_path):
-    """A second instance would not help, or events would be lost when partitions move."""
+    """Otherwise a second instance would not help, or events would be lost when partitions move."""
     with running_detector(options, tmp_path / "one") as one, running_detector(options, tmp_path / "two") as two:
         both = (one, two)
         wait_until(lambda: [d.metric("detector_assigned_partitions") for d in both] == [2, 2], "two partitions each")
@@ -245,7 +245,7 @@ def test_two_daemons_share_the_partitions(kafka, options, scorer, tmp_path):
 
 @pytest.mark.parametrize("guarantee", ["at-least-once", "exactly-once"])
 def test_limit_on_dead_letters_stops_the_daemon_before_it_commits_further(options, kafka, guarantee):
-    """With a wrong topic in the settings, records would be committed that nobody has read."""
+    """Otherwise with a wrong topic in the settings, records would be committed that nobody has read."""
     write(kafka, [OutgoingRecord(kafka.events_topic, b"one partition", b"?", [])] * 100)
 
     limits = ["--set", "dead_letter.max_consecutive=30", "--set", "batch.max_records=10"]

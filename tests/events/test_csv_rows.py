@@ -21,7 +21,7 @@ def write(tmp_path: Path, text: str | bytes) -> Path:
 
 
 def test_bundled_sample_is_the_real_head_of_beth():
-    """The demo and the documented figures would rest on other rows than the sample's page states."""
+    """Otherwise the demo and the documented figures would rest on other rows than the sample's page states."""
     rows = list(read_rows(SAMPLE, BETH.fields, require_label=True))
 
     assert len(rows) == 12_500
@@ -61,14 +61,14 @@ def test_original_16_columns_with_their_types():
     ],
 )
 def test_variants_of_the_8_columns_are_the_same_row(tmp_path, text):
-    """Users would have to repair files that other tools have written."""
+    """Otherwise users would have to repair files that other tools have written."""
     (row,) = read_rows(write(tmp_path, text), BETH.fields)
 
     assert row.event == {**dict(zip(HEADER.split(","), map(int, ROW.split(",")), strict=True))}
 
 
 def test_file_with_other_columns_is_an_error_with_missing_and_found_columns(tmp_path):
-    """Users would not see at once that they gave the wrong file."""
+    """Otherwise users would not see at once that they gave the wrong file."""
     with pytest.raises(UsageError, match=r"missing columns processId, .*; found a, b"):
         list(read_rows(write(tmp_path, "a,b\n1,2\n"), BETH.fields))
 
@@ -91,13 +91,13 @@ def test_file_with_other_columns_is_an_error_with_missing_and_found_columns(tmp_
     ],
 )
 def test_invalid_row_is_an_error_with_file_line_column_and_value(tmp_path, text, error):
-    """Users would have to search the file for the invalid cell."""
+    """Otherwise users would have to search the file for the invalid cell."""
     with pytest.raises(UsageError, match=error):
         list(read_rows(write(tmp_path, text), BETH.fields))
 
 
 def test_label_column_is_required_for_training_only(tmp_path):
-    """Unlabelled rows could not be replayed and scored, or training would fail later with an obscure error."""
+    """Otherwise unlabelled rows could not be replayed and scored, or training would fail later with an obscure error."""
     path = write(tmp_path, HEADER.removesuffix(",sus_label") + "\n" + ROW.removesuffix(",1") + "\n")
 
     assert [row.label for row in read_rows(path, BETH.fields)] == [None]
@@ -106,6 +106,6 @@ def test_label_column_is_required_for_training_only(tmp_path):
 
 
 def test_missing_file_is_one_line():
-    """A mistyped path would be a traceback."""
+    """Otherwise a mistyped path would be a traceback."""
     with pytest.raises(UsageError, match=r"nowhere.csv: cannot be read: No such file"):
         list(read_rows(Path("nowhere.csv"), BETH.fields))

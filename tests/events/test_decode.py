@@ -64,7 +64,7 @@ def test_both_ends_of_the_64_bit_range_are_valid():
     ],
 )
 def test_label_is_sus_label_or_else_sus(fields, label):
-    """Live precision and recall would be computed from a wrong label."""
+    """Otherwise live precision and recall would be computed from a wrong label."""
     assert decode([event(**fields)]).labels.tolist() == [label]
 
 

@@ -48,7 +48,7 @@ def encode(event: Any) -> bytes:
 
 
 def test_nested_pointers_and_escapes_find_their_values():
-    """A sensor's nested events could not be scored, or a field would have another field's values."""
+    """Otherwise a sensor's nested events could not be scored, or a field would have another field's values."""
     decoded = nested_decode([encode(EVENT)])
 
     assert decoded.fields.tolist() == [[1, 2, 3, 4, 5, 6]]
@@ -57,14 +57,14 @@ def test_nested_pointers_and_escapes_find_their_values():
 
 @pytest.mark.parametrize("names", [["dots", "pid"], ["user"], ["pid", "dots", "user", "slash"]])
 def test_columns_are_the_requested_fields_in_their_order(names):
-    """A model that uses few of a source's fields would get other fields' values."""
+    """Otherwise a model that uses few of a source's fields would get other fields' values."""
     decoded = Decoder(NESTED, names)([encode(EVENT)])
 
     assert decoded.fields.tolist() == [[FIELDS.index(name) + 1 for name in names]]
 
 
 def test_source_without_labels_gives_unlabelled_events():
-    """Unlabelled events of a sensor would count for live precision and recall."""
+    """Otherwise unlabelled events of a sensor would count for live precision and recall."""
     source = parse_source('name = "unlabelled"\nfields = {pid = "/pid"}', "unlabelled.toml")
 
     decoded = Decoder(source, ["pid"])([b'{"pid": 7, "sus": 1}'])
@@ -73,7 +73,7 @@ def test_source_without_labels_gives_unlabelled_events():
 
 
 def test_decimal_strings_in_nested_objects_are_integers():
-    """Events with nested decimal strings would be dead letters."""
+    """Otherwise events with nested decimal strings would be dead letters."""
     event = EVENT | {"process": {"pid": "0017", "user": {"id": "-2"}}, "labels": {"sus": "0"}}
 
     decoded = nested_decode([encode(event)])
@@ -93,7 +93,7 @@ def test_decimal_strings_in_nested_objects_are_integers():
     ],
 )
 def test_invalid_nested_value_is_a_dead_letter_that_names_the_field(change, reason, detail):
-    """An operator could not tell from a dead letter which field of a nested event is wrong."""
+    """Otherwise an operator could not tell from a dead letter which field of a nested event is wrong."""
     decoded = nested_decode([encode(EVENT), encode(EVENT | change), encode(EVENT)])
 
     assert decoded.invalid == [(1, reason, detail)]
@@ -138,7 +138,7 @@ likely_events = st.fixed_dictionaries(
 @settings(max_examples=500, deadline=None)
 @given(st.lists(any_events | likely_events, max_size=4))
 def test_fast_decoder_of_a_nested_source_agrees_with_the_strict_decoder(events):
-    """Whether a nested event is valid, and its numbers, would depend on the records around it."""
+    """Otherwise whether a nested event is valid, and its numbers, would depend on the records around it."""
     decoded = nested_decode([encode(event) for event in events])
     rows, reasons = [], []
     for event in events:
@@ -153,7 +153,7 @@ def test_fast_decoder_of_a_nested_source_agrees_with_the_strict_decoder(events):
 
 
 def test_built_in_sources_are_valid_and_named_as_their_files():
-    """A broken built-in source would stop the service at its start."""
+    """Otherwise a broken built-in source would stop the service at its start."""
     names = [file.name for file in (files("detector.events") / "sources").iterdir()]
 
     assert "beth.toml" in names
@@ -185,7 +185,7 @@ FIELD = 'name = "x"\n[fields]\n'
     ],
 )
 def test_invalid_source_file_is_one_error_that_names_the_file(text, error):
-    """Authors of a source would get a traceback, or events that are decoded wrongly."""
+    """Otherwise authors of a source would get a traceback, or events that are decoded wrongly."""
     with pytest.raises(UsageError) as caught:
         parse_source(text, "sensor.toml")
 
@@ -195,6 +195,6 @@ def test_invalid_source_file_is_one_error_that_names_the_file(text, error):
 
 
 def test_field_that_a_source_lacks_is_an_error_with_its_fields():
-    """A model whose features a source cannot give would fail with a traceback."""
+    """Otherwise a model whose features a source cannot give would fail with a traceback."""
     with pytest.raises(UsageError, match="event source nested has no field 'userId'; its fields: pid, user, call"):
         compile_source(NESTED, ["pid", "userId"])

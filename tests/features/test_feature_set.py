@@ -5,7 +5,7 @@ from detector.features.beth import BETH
 
 
 def test_beth_has_the_seven_columns_in_their_order():
-    """Models trained on BETH's columns would get other columns."""
+    """Otherwise models trained on BETH's columns would get other columns."""
     assert BETH.names == [
         "processId",
         "threadId",
@@ -19,5 +19,5 @@ def test_beth_has_the_seven_columns_in_their_order():
 
 
 def test_built_in_source_has_every_field_of_the_feature_set():
-    """The service could not start with its default source and feature set."""
+    """Otherwise the service could not start with its default source and feature set."""
     compile_source(load_source("beth"), BETH.fields)

@@ -39,7 +39,7 @@ def serving(tmp_path):
 
 
 def test_new_broker_passes_detector_check(serving, model):
-    """`detector check` would fail on a new cluster, which has no group coordinator until a client asks for one."""
+    """Otherwise `detector check` would fail on a new cluster, which has no group coordinator until a client asks for one."""
     _, address, _ = serving
 
     done = detector("--set", f"kafka.bootstrap_servers={address}", "--set", f"model.path={model}", "check", "--connect")
@@ -49,7 +49,7 @@ def test_new_broker_passes_detector_check(serving, model):
 
 
 def test_second_broker_on_a_folder_is_an_error_and_the_first_keeps_running(serving):
-    """Two brokers with one data folder would destroy the data."""
+    """Otherwise two brokers with one data folder would destroy the data."""
     process, address, folder = serving
 
     done = detector("broker", "--data-dir", folder)
@@ -64,7 +64,7 @@ def test_second_broker_on_a_folder_is_an_error_and_the_first_keeps_running(servi
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stops_cleanly_on_a_signal(serving, number):
-    """Stopping the broker would leave a Java process, or look like a failure."""
+    """Otherwise stopping the broker would leave a Java process, or look like a failure."""
     process, _, folder = serving
     assert len(java_processes(folder)) == 1
 
@@ -75,7 +75,7 @@ def test_stops_cleanly_on_a_signal(serving, number):
 
 
 def test_killed_parent_leaves_no_java_process(serving):
-    """After a killed run, Java processes would use a laptop's memory until someone finds them."""
+    """Otherwise after a killed run, Java processes would use a laptop's memory until someone finds them."""
     process, _, folder = serving
     (java,) = java_processes(folder)
 
@@ -93,7 +93,7 @@ def test_command_exits_when_its_broker_dies(serving):
 
 
 def test_data_is_kept_over_a_restart_in_a_given_folder(tmp_path):
-    """A user's topics would be lost at a restart, or be bound to one port."""
+    """Otherwise a user's topics would be lost at a restart, or be bound to one port."""
     with EmbeddedBroker(data_dir=tmp_path / "data") as broker:
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         create_topics(kafka, partitions=1)
@@ -110,7 +110,7 @@ def test_data_is_kept_over_a_restart_in_a_given_folder(tmp_path):
 
 
 def test_temporary_folder_is_removed(broker):
-    """Tests and demos would fill the disk."""
+    """Otherwise tests and demos would fill the disk."""
     with EmbeddedBroker() as temporary:
         folder = temporary.data_dir
         assert folder.is_dir()
@@ -118,7 +118,7 @@ def test_temporary_folder_is_removed(broker):
 
 
 def test_port_in_use_is_an_error():
-    """Users would not learn that they can choose another port."""
+    """Otherwise users would not learn that they can choose another port."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(DetectorError, match=rf"port {port} on 127.0.0.1 is not free: .* choose another --port"):
@@ -139,7 +139,7 @@ def test_port_in_use_is_an_error():
     ],
 )
 def test_failed_start_shows_the_end_of_kafkas_log(properties, error):
-    """Users would not see why Kafka did not start, or data would be left on the disk."""
+    """Otherwise users would not see why Kafka did not start, or data would be left on the disk."""
     broker = EmbeddedBroker(properties=properties)
     with pytest.raises(DetectorError, match=error):
         broker.start()

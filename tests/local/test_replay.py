@@ -16,7 +16,7 @@ from tests.helpers import FULL_ROWS
 
 
 def test_rows_become_events_with_the_host_as_their_key(kafka):
-    """Events would differ from their rows, or events of one host would lose their order."""
+    """Otherwise events would differ from their rows, or events of one host would lose their order."""
     done = replay(kafka, [FULL_ROWS])
 
     records = read_topic(kafka, kafka.events_topic)
@@ -27,21 +27,21 @@ def test_rows_become_events_with_the_host_as_their_key(kafka):
 
 
 def test_limit_and_loop(kafka):
-    """Users could not produce a given number of events from a small file."""
+    """Otherwise users could not produce a given number of events from a small file."""
     assert replay(kafka, [FULL_ROWS], limit=7).events == 7
     assert replay(kafka, [FULL_ROWS], limit=250, loop=True).events == 250
     assert len(read_topic(kafka, kafka.events_topic)) == 257
 
 
 def test_rate_is_kept(kafka):
-    """Events would be produced faster or slower than requested."""
+    """Otherwise events would be produced faster or slower than requested."""
     done = replay(kafka, [SAMPLE], pace=Pace(rate=400), limit=200)
 
     assert 0.45 < done.seconds < 5
 
 
 def test_speed_follows_the_recorded_timestamps(kafka):
-    """Events would not have the recorded pace, or not the requested multiple of it."""
+    """Otherwise events would not have the recorded pace, or not the requested multiple of it."""
     timestamps = [row.event["timestamp"] for row in read_rows(FULL_ROWS, BETH.fields)]
     span = max(timestamps) - timestamps[0]
 
@@ -59,7 +59,7 @@ def test_speed_without_timestamps_is_an_error(kafka):
 
 
 def test_stop_request_ends_the_replay_with_the_right_count(kafka):
-    """After Ctrl-C the printed number of events would be wrong."""
+    """Otherwise after Ctrl-C the printed number of events would be wrong."""
     calls = count()
     done = replay(kafka, [SAMPLE], loop=True, stopped=lambda: next(calls) >= 1000)
 
@@ -74,7 +74,7 @@ def test_loop_over_files_without_rows_ends(kafka, tmp_path):
 
 
 def test_missing_topic_and_unreachable_broker_are_errors(kafka):
-    """Users would see a traceback, or not learn what to do."""
+    """Otherwise users would see a traceback, or not learn what to do."""
     with pytest.raises(
         DetectorError, match=r"topic nowhere does not exist; create it with: kafka-topics.sh .*--topic nowhere"
     ):
@@ -86,7 +86,7 @@ def test_missing_topic_and_unreachable_broker_are_errors(kafka):
 
 
 def test_invalid_row_is_an_error_with_its_file_and_line(kafka, tmp_path):
-    """Users would not know which line of a file to fix."""
+    """Otherwise users would not know which line of a file to fix."""
     text = SAMPLE.read_text().splitlines()[:5]
     text[3] = text[3].replace(",", ",x", 1)
     (tmp_path / "rows.csv").write_text("\n".join(text))

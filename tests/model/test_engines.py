@@ -31,7 +31,7 @@ def real_rows():
 
 @pytest.mark.parametrize("name", ["torch", "numpy"])
 def test_scores_equal_an_independent_computation_on_every_real_row(name, model, real_rows):
-    """The service would compute other scores than scikit-learn's scaler and torch's layers do."""
+    """Otherwise the service would compute other scores than scikit-learn's scaler and torch's layers do."""
     tensors = load_file(model / "weights.safetensors")
     scaler = StandardScaler()
     scaler.mean_, scaler.scale_ = tensors["scaler.mean"], tensors["scaler.scale"]
@@ -69,7 +69,7 @@ def test_scores_equal_an_independent_computation_on_every_real_row(name, model, 
 # In float32 the engines' scores of this row differ by 6e-6: large terms cancel.
 @example(np.array([[-898.0, 0, -401, -1, 0, -13, -151]]), 3, 3)
 def test_engines_agree_on_any_events(features, members, seed):
-    """A change of the engine would change alerts."""
+    """Otherwise a change of the engine would change alerts."""
     network = random_network(members, ["identity", "signed_log1p"] * 3 + ["signed_log1p"], seed=seed)
     with_torch, with_numpy = (build_engine(name, network).score(features) for name in ("torch", "numpy"))
 
@@ -79,7 +79,7 @@ def test_engines_agree_on_any_events(features, members, seed):
 
 
 def test_mount_namespaces_that_differ_by_1_have_different_inputs():
-    """Events of different containers would be the same to the model: 4026531840 and 4026531841 are one float32."""
+    """Otherwise events of different containers would be the same to the model: 4026531840 and 4026531841 are one float32."""
     network = random_network()
     mean = np.zeros(7)
     mean[4] = 4026531840
@@ -91,7 +91,7 @@ def test_mount_namespaces_that_differ_by_1_have_different_inputs():
 
 
 def test_signed_log1p_keeps_sign_and_order():
-    """Models with this transform would get other inputs than in training."""
+    """Otherwise models with this transform would get other inputs than in training."""
     network = dataclasses.replace(random_network(transforms=["signed_log1p"] * 7), mean=np.zeros(7), scale=np.ones(7))
     values = [-1000.0, -1.0, 0.0, 1.0, 1000.0, 2.0**62, -(2.0**62)]
 
@@ -100,7 +100,7 @@ def test_signed_log1p_keeps_sign_and_order():
 
 @pytest.mark.parametrize("name", ["torch", "numpy"])
 def test_features_in_another_order(name):
-    """A model that lists its features in another order than the feature set would score the wrong columns."""
+    """Otherwise a model that lists its features in another order than the feature set would score the wrong columns."""
     forward = random_network()
     reversed_layers = [
         [Layer(np.ascontiguousarray(first.weight[:, ::-1]), first.bias), *others] for first, *others in forward.members
@@ -118,7 +118,7 @@ def test_features_in_another_order(name):
 @pytest.mark.parametrize("columns", [[3], [6, 0, 3]])
 @pytest.mark.parametrize("name", ["torch", "numpy"])
 def test_subset_of_the_features_in_any_order(name, columns):
-    """A model that uses only some of the features would score the wrong columns, or fail."""
+    """Otherwise a model that uses only some of the features would score the wrong columns, or fail."""
     subset = random_network(columns=columns, transforms=["signed_log1p", "identity", "identity"])
     rows = np.random.default_rng(1).normal(size=(50, 7))
     selected = dataclasses.replace(subset, columns=list(range(len(columns))))

@@ -52,7 +52,7 @@ def test_every_locked_package_has_hashes_and_no_index():
 
 
 def test_the_slim_image_has_neither_torch_nor_the_tools():
-    """Torch alone would make the image that scores with numpy fifty times as large."""
+    """Otherwise torch alone would make the image that scores with numpy fifty times as large."""
     slim = part_of_the_lock("--torch", "none")
 
     assert {"kafka-python", "numpy", "pydantic-core"} <= slim.keys()

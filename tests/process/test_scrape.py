@@ -98,7 +98,7 @@ def series(text):
 
 @pytest.mark.usefixtures("quiet")
 def test_a_million_events_of_ten_thousand_hosts_make_no_new_series_and_no_slow_scrape(model, topics, port, scrapes):
-    """A series for each host, or scrapes that time out under load, would take the monitoring down."""
+    """Otherwise a series for each host, or scrapes that time out under load, would take the monitoring down."""
 
     def on_end():
         scrapes.stop()

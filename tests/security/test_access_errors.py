@@ -159,7 +159,7 @@ def test_librdkafka_trusts_no_wrong_certificate(secured, topics, listener):
 
 
 def test_certificate_for_the_bootstrap_name_only_is_reported(secured):
-    """The first connection succeeds, but each connection to an advertised address would fail for ever."""
+    """Otherwise the first connection succeeds, but each connection to an advertised address would fail for ever."""
     port = secured.broker.address("MISNAMED").split(":")[1]
     kafka = client_settings(secured, "MISNAMED", bootstrap_servers=f"localhost:{port}")
 
@@ -201,6 +201,6 @@ def test_ciphers_of_the_settings_are_used(secured, topics):
 
 
 def test_login_without_a_password_is_a_wrong_setting():
-    """The client library would fail only at its first connection, with a TypeError."""
+    """Otherwise the client library would fail only at its first connection, with a TypeError."""
     with pytest.raises(ValueError, match="PLAIN needs sasl_plain_username and sasl_plain_password"):
         KafkaSettings(security_protocol="SASL_SSL", **credentials("PLAIN", password=None))

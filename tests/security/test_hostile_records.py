@@ -60,7 +60,7 @@ def traced_memory() -> Iterator[Callable[[], int]]:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_json_costs_little_time_and_memory(name):
-    """One hostile record would block the service for minutes, or use up its memory."""
+    """Otherwise one hostile record would block the service for minutes, or use up its memory."""
     value, reason = HOSTILE[name]
     decode = Decoder(load_source("beth"), BETH.fields)
     with traced_memory() as peak_bytes:
@@ -85,7 +85,7 @@ def produce(kafka: KafkaSettings, value: bytes, compression: str | None = None) 
 
 
 def test_hostile_records_are_dead_letters_and_the_next_event_is_scored(kafka, model, tmp_path):
-    """A hostile record would stop the daemon, or keep it from scoring the events after it."""
+    """Otherwise a hostile record would stop the daemon, or keep it from scoring the events after it."""
     invalid = [value for value, reason in HOSTILE.values() if reason]
     events = [*(value for value, reason in HOSTILE.values() if not reason), event(userId=10**12)]
     for value in [*invalid, *events]:
@@ -119,7 +119,7 @@ def compress(name: str, size: int) -> bytes:
 
 @pytest.mark.parametrize("name", _DECOMPRESS)
 def test_decompression_bomb_is_rejected_at_the_limit(name):
-    """A small batch that decompresses to a huge one would use up the memory."""
+    """Otherwise a small batch that decompresses to a huge one would use up the memory."""
     bomb = compress(name, MAX_BATCH_BYTES + 64 * MEBIBYTE)
     with traced_memory() as peak_bytes:
         with pytest.raises(BatchTooLargeError, match="134217728 bytes"):
@@ -140,7 +140,7 @@ def test_batch_within_the_limit_is_decompressed_completely(name):
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
 def test_decompression_bomb_on_a_broker_is_one_error(kafka, compression):
-    """Brokers accept such a batch, because they limit the compressed size; an operator would not learn what to do."""
+    """Otherwise brokers accept such a batch, because they limit the compressed size; an operator would not learn what to do."""
     produce(kafka, bytes(MAX_BATCH_BYTES + MEBIBYTE), compression)
     source = KafkaPythonSource(kafka, RecordingListener())
     try:
@@ -151,7 +151,7 @@ def test_decompression_bomb_on_a_broker_is_one_error(kafka, compression):
 
 
 def test_record_larger_than_the_limit_stops_the_service_with_one_line(kafka, model):
-    """A record that cannot be written as a dead letter would be committed, and lost."""
+    """Otherwise a record that cannot be written as a dead letter would be committed, and lost."""
     produce(kafka, b"x" * 2 * MEBIBYTE)
 
     options = [*kafka_options(kafka), "--set", f"model.path={model}", "--set", "model.engine=numpy"]
@@ -164,5 +164,5 @@ def test_record_larger_than_the_limit_stops_the_service_with_one_line(kafka, mod
 
 
 def test_hostile_events_that_are_valid_are_valid_json():
-    """The tests above would require events that no other JSON parser accepts."""
+    """Otherwise the tests above would require events that no other JSON parser accepts."""
     assert all(json.loads(value)["processId"] == 381 for value, reason in HOSTILE.values() if reason is None)

@@ -19,7 +19,7 @@ def _empty_working_folder(tmp_path, monkeypatch):
 
 
 def test_precedence_is_command_line_environment_dotenv_secrets_toml_default(tmp_path, monkeypatch):
-    """A deployment would run with another value than its operator set, or `config` would show a wrong origin."""
+    """Otherwise a deployment would run with another value than its operator set, or `config` would show a wrong origin."""
     name = "kafka.group_id"
     secrets = tmp_path / "secrets"
     secrets.mkdir()
@@ -53,7 +53,7 @@ def test_precedence_is_command_line_environment_dotenv_secrets_toml_default(tmp_
 
 
 def test_variables_of_the_compose_file_are_not_settings(tmp_path):
-    """The command would fail in a folder whose `.env` selects an image for docker-compose.yml."""
+    """Otherwise the command would fail in a folder whose `.env` selects an image for docker-compose.yml."""
     names = set(re.findall(r"\$\{(DETECTOR_\w+)", (ROOT / "docker-compose.yml").read_text()))
     (tmp_path / ".env").write_text("".join(f"{name}=x\n" for name in names))
 
@@ -92,7 +92,7 @@ def test_config_file_from_the_environment(tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_invalid_setting_is_one_line_with_value_and_origin(monkeypatch, name, value, error):
-    """Operators would see a traceback, or not know which value to change and where."""
+    """Otherwise operators would see a traceback, or not know which value to change and where."""
     monkeypatch.setenv(name, value)
 
     with pytest.raises(UsageError, match=error) as caught:
@@ -102,7 +102,7 @@ def test_invalid_setting_is_one_line_with_value_and_origin(monkeypatch, name, va
 
 
 def test_unknown_names_in_files_are_errors(tmp_path, monkeypatch):
-    """A typing error in .env or TOML would silently leave the default in production."""
+    """Otherwise a typing error in .env or TOML would silently leave the default in production."""
     (tmp_path / ".env").write_text("DETECTOR_BATCH__MAX_RECORD=5\n")
     with pytest.raises(UsageError, match=r"from .env\); did you mean batch.max_records"):
         load_settings()
@@ -114,7 +114,7 @@ def test_unknown_names_in_files_are_errors(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("text", ["not toml", "[kafka"])
 def test_broken_toml_is_one_line(tmp_path, text):
-    """Users would not learn where in the file the error is."""
+    """Otherwise users would not learn where in the file the error is."""
     (tmp_path / "d.toml").write_text(text)
 
     with pytest.raises(UsageError, match=r"d.toml: cannot be read as TOML: Expected"):
@@ -122,7 +122,7 @@ def test_broken_toml_is_one_line(tmp_path, text):
 
 
 def test_missing_files_are_named(tmp_path, monkeypatch):
-    """A mistyped path would silently leave the defaults."""
+    """Otherwise a mistyped path would silently leave the defaults."""
     with pytest.raises(UsageError, match="nowhere.toml: no such settings file"):
         load_settings(tmp_path / "nowhere.toml")
     monkeypatch.setenv("DETECTOR_SECRETS_DIR", "nowhere")
@@ -134,14 +134,14 @@ def test_missing_files_are_named(tmp_path, monkeypatch):
 
 
 def test_empty_variable_is_unset(monkeypatch):
-    """Compose files pass an empty string for a variable that their user left out; the service would not start."""
+    """Otherwise compose files pass an empty string for a variable that their user left out; the service would not start."""
     monkeypatch.setenv("DETECTOR_KAFKA__INSTANCE_ID", "")
 
     assert load_settings().settings.kafka.instance_id is None
 
 
 def test_secrets_are_never_shown(monkeypatch, tmp_path):
-    """A password would be in logs and terminals."""
+    """Otherwise a password would be in logs and terminals."""
     monkeypatch.setenv("DETECTOR_KAFKA__SASL_PLAIN_PASSWORD", "hunter2")
     loaded = load_settings()
     shown = "\n".join(render_settings(loaded))
@@ -154,7 +154,7 @@ def test_secrets_are_never_shown(monkeypatch, tmp_path):
 
 
 def test_config_output_can_be_used_as_config(tmp_path, monkeypatch):
-    """`detector config > detector.toml` would change the settings."""
+    """Otherwise `detector config > detector.toml` would change the settings."""
     monkeypatch.setenv("DETECTOR_BATCH__MAX_RECORDS", "123")
     monkeypatch.setenv("DETECTOR_MODEL__THRESHOLD", "0.25")
     before = load_settings()
@@ -166,7 +166,7 @@ def test_config_output_can_be_used_as_config(tmp_path, monkeypatch):
 
 
 def test_every_setting_has_one_line_of_help():
-    """The settings reference, which is generated from the help, would have gaps."""
+    """Otherwise the settings reference, which is generated from the help, would have gaps."""
     for name, field in setting_fields().items():
         assert field.description, name
         assert "\n" not in field.description
@@ -185,12 +185,12 @@ def test_constructor_reads_no_environment(monkeypatch):
     [("h:1", ("h", 1)), ("h", ("h", 9092)), ("[::1]:5", ("::1", 5)), ("[::1]", ("::1", 9092)), (" h:1 ", ("h", 1))],
 )
 def test_addresses_are_parsed_like_kafkas_clients_do(text, address):
-    """Addresses that work with Kafka's own tools would be rejected."""
+    """Otherwise addresses that work with Kafka's own tools would be rejected."""
     assert split_address(text) == address
 
 
 def test_help_lists_the_verbs():
-    """A newcomer's first command would not show what the detector can do."""
+    """Otherwise a newcomer's first command would not show what the detector can do."""
     from detector.cli import app
 
     help_text = CliRunner().invoke(app, ["--help"]).output

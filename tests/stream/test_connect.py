@@ -43,7 +43,7 @@ def test_start_waits_for_unreachable_brokers(kafka, client):
 
 @pytest.mark.parametrize("client", KAFKA_CLIENTS)
 def test_start_waits_for_missing_topics(kafka, client):
-    """A service that starts before its topics would stop, or not say which command creates them."""
+    """Otherwise a service that starts before its topics would stop, or not say which command creates them."""
     without_topic = kafka.model_copy(update={"client": client, "alerts_topic": "nowhere"})
 
     (reason,) = reasons_to_wait(without_topic, 1)
@@ -53,7 +53,7 @@ def test_start_waits_for_missing_topics(kafka, client):
 
 @pytest.mark.parametrize("client", KAFKA_CLIENTS)
 def test_settings_choose_client_and_guarantee(kafka, client):
-    """DETECTOR_KAFKA__CLIENT or DETECTOR_DELIVERY__GUARANTEE would have no effect."""
+    """Otherwise DETECTOR_KAFKA__CLIENT or DETECTOR_DELIVERY__GUARANTEE would have no effect."""
     settings = kafka.model_copy(update={"client": client})
 
     def wait(reason: str) -> None:

@@ -111,7 +111,7 @@ def deliver_and_commit(delivery, batch) -> None:
 
 
 def test_only_failed_records_are_sent_again(source):
-    """One rejected record would cause duplicates of the acknowledged ones beside it."""
+    """Otherwise one rejected record would cause duplicates of the acknowledged ones beside it."""
     failure = FailedRecord(TWO, "NotEnoughReplicasError", is_fatal=False)
     sink = ScriptedSink(ScriptedDelivery(failed=[failure]), ScriptedDelivery())
     delivery, observer, _ = at_least_once(source, sink)
@@ -124,7 +124,7 @@ def test_only_failed_records_are_sent_again(source):
 
 
 def test_reading_is_paused_and_membership_kept_while_delivery_waits(source):
-    """During an outage memory would grow, or the member would be evicted from its group."""
+    """Otherwise during an outage memory would grow, or the member would be evicted from its group."""
     delivery, observer, signs_of_life = at_least_once(source, ScriptedSink(ScriptedDelivery(waits=3)))
 
     deliver_batch(delivery, EMPTY, [ONE], never)
@@ -136,7 +136,7 @@ def test_reading_is_paused_and_membership_kept_while_delivery_waits(source):
 
 
 def test_abandoned_delivery_commits_nothing(source, topics):
-    """A shutdown during an outage would not end, or would skip a batch that was not delivered."""
+    """Otherwise a shutdown during an outage would not end, or would skip a batch that was not delivered."""
     delivery, observer, _ = at_least_once(source, ScriptedSink(ScriptedDelivery(waits=1000)))
 
     with pytest.raises(DeliveryAbandoned):
@@ -159,7 +159,7 @@ def test_fatal_failure_names_the_topic_and_what_to_do(source):
 
 
 def test_next_commit_includes_the_offsets_of_a_failed_one(source, topics):
-    """After one failed commit on a quiet topic, offsets would never be committed."""
+    """Otherwise after one failed commit on a quiet topic, offsets would never be committed."""
     delivery, observer, _ = at_least_once(source, MemorySink(topics))
     source.commit_errors = [CommitError("no coordinator")]
 
@@ -174,7 +174,7 @@ def test_next_commit_includes_the_offsets_of_a_failed_one(source, topics):
 
 
 def test_finish_commits_the_remaining_offsets(source, topics):
-    """After a graceful shutdown the last batch would be read again."""
+    """Otherwise after a graceful shutdown the last batch would be read again."""
     delivery, *_ = at_least_once(source, MemorySink(topics))
     source.commit_errors = [CommitError("rebalance in progress")]
     deliver_and_commit(delivery, Batch([], {PARTITION: 7}))
@@ -249,7 +249,7 @@ def write_two_events(topics):
 
 
 def test_aborted_batch_is_read_again_from_the_committed_offsets(topics):
-    """The alerts of an aborted batch would be lost: none of them was written."""
+    """Otherwise the alerts of an aborted batch would be lost: none of them was written."""
     write_two_events(topics)
     source = ScriptedSource(topics)
     delivery, observer = exactly_once(
@@ -281,7 +281,7 @@ def test_batch_read_ahead_of_an_aborted_one_is_read_again_too(topics):
 
 
 def test_nothing_is_committed_while_outputs_are_in_flight(source, topics):
-    """A crash would lose alerts that were never acknowledged, although their records are committed."""
+    """Otherwise a crash would lose alerts that were never acknowledged, although their records are committed."""
     delivery, *_ = at_least_once(source, ScriptedSink(ScriptedDelivery(waits=1)))
     delivery.start(Batch([], {PARTITION: 5}), [ONE])
     delivery.commit(idle=True)
@@ -294,7 +294,7 @@ def test_nothing_is_committed_while_outputs_are_in_flight(source, topics):
 
 
 def test_repeated_aborts_are_one_outage(topics):
-    """While a topic rejects alerts for an hour, readiness would flap and the log would fill with every attempt."""
+    """Otherwise while a topic rejects alerts for an hour, readiness would flap and the log would fill with every attempt."""
     write_two_events(topics)
     source = ScriptedSource(topics)
     failure = FailedRecord(ONE, "NotEnoughReplicasError", is_fatal=False)
@@ -309,7 +309,7 @@ def test_repeated_aborts_are_one_outage(topics):
 
 
 def test_aborted_batch_that_another_member_processed_is_not_waited_for(topics):
-    """After a rebalance this instance would never be ready again: its own partitions have no records left."""
+    """Otherwise after a rebalance this instance would never be ready again: its own partitions have no records left."""
     write_two_events(topics)
     source = ScriptedSource(topics)
     delivery, observer = exactly_once(
@@ -327,7 +327,7 @@ def test_aborted_batch_that_another_member_processed_is_not_waited_for(topics):
 
 
 def test_committed_offsets_decide_about_a_transaction_with_unknown_outcome(topics):
-    """When the connection is lost right after a commit, its alerts would be written twice."""
+    """Otherwise when the connection is lost right after a commit, its alerts would be written twice."""
     write_two_events(topics)
     source = ScriptedSource(topics)
     delivery, _ = exactly_once(
@@ -341,7 +341,7 @@ def test_committed_offsets_decide_about_a_transaction_with_unknown_outcome(topic
 
 
 def test_abandoned_transaction_commits_nothing(topics):
-    """A shutdown during an outage would not end, or would skip a batch that was not delivered."""
+    """Otherwise a shutdown during an outage would not end, or would skip a batch that was not delivered."""
     write_two_events(topics)
     source = ScriptedSource(topics)
     delivery, observer = exactly_once(source, ScriptedTransactions(topics, ScriptedTransaction(waits=1000)))
@@ -355,5 +355,5 @@ def test_abandoned_transaction_commits_nothing(topics):
 
 @pytest.mark.parametrize(("sink", "guarantee"), [(MemorySink, AtLeastOnce), (MemoryTransactions, ExactlyOnce)])
 def test_sink_decides_the_guarantee(topics, source, sink, guarantee):
-    """DETECTOR_DELIVERY__GUARANTEE=exactly-once would silently be at-least-once."""
+    """Otherwise DETECTOR_DELIVERY__GUARANTEE=exactly-once would silently be at-least-once."""
     assert isinstance(delivery_for(source, sink(topics), RecordingObserver(), lambda: None), guarantee)

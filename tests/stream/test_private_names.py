@@ -20,7 +20,7 @@ def modules():
 
 
 def test_only_patches_use_private_names():
-    """The next release of a library could break the service in a place that no version check guards."""
+    """Otherwise the next release of a library could break the service in a place that no version check guards."""
     exceptions = [
         f"{path.relative_to(PACKAGE)}:{number}: {line.strip()}"
         for path in modules()

@@ -119,14 +119,14 @@ def transactions(cluster) -> Iterator[Transactions]:
 
 
 def test_offsets_are_committed_after_all_outputs_are_acknowledged(cluster, transactions):
-    """A crash in between would commit records whose alerts were never written."""
+    """Otherwise a crash in between would commit records whose alerts were never written."""
     run_transaction(transactions, BATCH, [ALERT])
 
     assert cluster.steps == ["1: start", "1: begin", "1: write", "1: add offsets", "1: commit"]
 
 
 def test_batch_of_a_lost_membership_begins_no_transaction(cluster, transactions):
-    """An evicted instance would write alerts that the new owner of its partitions writes too."""
+    """Otherwise an evicted instance would write alerts that the new owner of its partitions writes too."""
     evicted = Batch([], {Partition("events", 0): 1}, group_metadata="evicted")
 
     with pytest.raises(TransactionAborted, match="the group membership was lost while the batch was read"):
@@ -137,7 +137,7 @@ def test_batch_of_a_lost_membership_begins_no_transaction(cluster, transactions)
 
 @pytest.mark.parametrize("step", ["begin", "write", "add offsets", "commit"])
 def test_failed_step_aborts_the_transaction_and_keeps_the_producer(cluster, transactions, step):
-    """The transaction would stay open until its timeout, and readers of the alerts would wait for it."""
+    """Otherwise the transaction would stay open until its timeout, and readers of the alerts would wait for it."""
     cluster.failing[step] = ClientError("coordinator not available")
     with pytest.raises(TransactionAborted, match="described: coordinator not available") as aborted:
         run_transaction(transactions, BATCH, [ALERT])
@@ -151,7 +151,7 @@ def test_failed_step_aborts_the_transaction_and_keeps_the_producer(cluster, tran
 
 
 def test_producer_that_cannot_abort_is_replaced_before_the_abort_is_reported(cluster, transactions):
-    """The batch would be read from offsets that the open transaction may still commit: alerts would be lost."""
+    """Otherwise the batch would be read from offsets that the open transaction may still commit: alerts would be lost."""
     cluster.failing = {"commit": ClientError("timed out"), "abort": ClientError("timed out")}
 
     with pytest.raises(TransactionAborted, match="described: timed out"):
@@ -162,7 +162,7 @@ def test_producer_that_cannot_abort_is_replaced_before_the_abort_is_reported(clu
 
 
 def test_unusable_producer_is_closed_and_replaced_before_the_next_transaction(cluster, transactions):
-    """A producer that lost its connection would write records that a late transaction marker commits."""
+    """Otherwise a producer that lost its connection would write records that a late transaction marker commits."""
     cluster.unusable.add(1)
 
     run_transaction(transactions, BATCH, [])
@@ -171,7 +171,7 @@ def test_unusable_producer_is_closed_and_replaced_before_the_next_transaction(cl
 
 
 def test_start_of_a_producer_is_retried_until_brokers_are_back(cluster, transactions):
-    """An outage would stop the service, or fill its log with one line for each attempt."""
+    """Otherwise an outage would stop the service, or fill its log with one line for each attempt."""
     cluster.unusable.add(1)
     cluster.start_errors = [ClientError("coordinator not available") for _ in range(20)]
 
@@ -186,7 +186,7 @@ def test_start_of_a_producer_is_retried_until_brokers_are_back(cluster, transact
 
 
 def test_fatal_error_of_a_new_producer_stops_the_service(cluster, transactions):
-    """A missing ACL would be retried forever; its error must name what a person has to change."""
+    """Otherwise a missing ACL would be retried forever; its error must name what a person has to change."""
     cluster.failing = {"commit": ClientError("timed out"), "abort": ClientError("timed out")}
     cluster.start_errors = [FatalClientError("not authorized")]
 
@@ -195,7 +195,7 @@ def test_fatal_error_of_a_new_producer_stops_the_service(cluster, transactions):
 
 
 def test_start_is_not_retried_after_close(cluster, transactions):
-    """A daemon that shuts down during an outage would fence the instance that takes its place."""
+    """Otherwise a daemon that shuts down during an outage would fence the instance that takes its place."""
     cluster.unusable.add(1)
     cluster.start_errors = [ClientError("coordinator not available") for _ in range(100_000)]
     pending = transactions.transact(BATCH, [])
@@ -209,7 +209,7 @@ def test_start_is_not_retried_after_close(cluster, transactions):
 
 
 def test_producer_is_not_closed_during_a_transaction(cluster, transactions):
-    """The process would crash at its shutdown: librdkafka must not be closed while another thread uses it."""
+    """Otherwise the process would crash at its shutdown: librdkafka must not be closed while another thread uses it."""
     cluster.may_commit.clear()
     pending = transactions.transact(BATCH, [])
     try:

@@ -17,7 +17,7 @@ WAIT_S = 0.020
     ],
 )
 def test_wait_counts_from_when_the_first_record_may_have_arrived(asked_at, first_at, expected):
-    """Records that arrive while a batch is processed would wait for the full time again: alerts would come later."""
+    """Otherwise records that arrive while a batch is processed would wait for the full time again: alerts would come later."""
     window = BatchWindow()
     window.close(10.0)
 
@@ -25,12 +25,12 @@ def test_wait_counts_from_when_the_first_record_may_have_arrived(asked_at, first
 
 
 def test_first_batch_waits_a_quarter_when_its_first_record_was_available():
-    """The first batch after a start would not be filled: there is no previous batch to count from."""
+    """Otherwise the first batch after a start would not be filled: there is no previous batch to count from."""
     assert BatchWindow().close_time(10.000, 10.001, WAIT_S) == pytest.approx(10.006)
 
 
 def test_without_a_wait_a_batch_closes_at_once():
-    """`DETECTOR_BATCH__MAX_WAIT_MS=0` would still wait for more records."""
+    """Otherwise `DETECTOR_BATCH__MAX_WAIT_MS=0` would still wait for more records."""
     window = BatchWindow()
     window.close(10.0)
 

@@ -39,7 +39,7 @@ def _running_training(*arguments: object) -> Iterator["subprocess.Popen[str]"]:
 
 
 def test_command_writes_a_version_and_makes_it_current(trained_by_command):
-    """The README's command would not give users measures, a report and a model that the service can load."""
+    """Otherwise the README's command would not give users measures, a report and a model that the service can load."""
     printed, version = trained_by_command
     assert 1 < printed.count("\nepoch ") <= DEFAULT.epochs
     for split in ("train ", "validation ", "test "):
@@ -95,7 +95,7 @@ def test_missed_target_is_exit_1_and_leaves_no_current_model(tmp_path):
 
 
 def test_ctrl_c_keeps_the_model_trained_so_far(tmp_path):
-    """Users would lose hours of training when they press Ctrl-C."""
+    """Otherwise users would lose hours of training when they press Ctrl-C."""
     small = tmp_path / "small.csv"
     small.write_text(beth_csv(600, 200))
     options = "--output", tmp_path, "--recipe", "seed", "--epochs", 1_000_000
@@ -128,7 +128,7 @@ def test_ctrl_c_keeps_the_model_trained_so_far(tmp_path):
     ],
 )
 def test_wrong_usage_is_exit_2(arguments, error, monkeypatch, capsys):
-    """Scripts could not tell wrong usage from a missed target."""
+    """Otherwise scripts could not tell wrong usage from a missed target."""
     monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(ROOT / "train.py"), run_name="__main__")

@@ -22,7 +22,7 @@ def test_published_file_is_recognized_by_its_bytes(tmp_path, content, published_
 
 
 def test_folder_of_three_splits(tmp_path):
-    """Users could not train on BETH as published: both layouts of file names are accepted, and all files recorded."""
+    """Otherwise users could not train on BETH as published: both layouts of file names are accepted, and all files recorded."""
     for names in (
         ("labelled_train.csv", "labelled_validation.csv", "labelled_test.csv"),
         ("labelled_training_data.csv", "labelled_validation_data.csv", "labelled_testing_data.csv"),

@@ -24,7 +24,7 @@ def test_target_for_average_precision(models):
 
 
 def test_worse_model_does_not_become_current_without_force(models, tmp_path):
-    """A retraining that went wrong would replace the model that is in use; `--force` is for those who want that."""
+    """Otherwise a retraining that went wrong would replace the model that is in use; `--force` is for those who want that."""
     folder = shutil.copytree(models, tmp_path / "models", symlinks=True)
     good = (folder / CURRENT).resolve()
     seed_recipe = (str(SAMPLE), "--output", str(folder), "--recipe", "seed")

@@ -68,7 +68,7 @@ def test_sample_trains_in_under_20_seconds_of_one_core(runs):
 
 
 def test_default_recipe_does_not_depend_on_the_seed(runs, data):
-    """Users would get a good or a bad model by chance, as with the notebooks' loop."""
+    """Otherwise users would get a good or a bad model by chance, as with the notebooks' loop."""
     measured = _measures(runs, data.test)
 
     assert np.std([m["average_precision"] for m in measured]) <= 0.005
@@ -78,7 +78,7 @@ def test_default_recipe_does_not_depend_on_the_seed(runs, data):
 
 
 def test_default_recipe_is_good_on_another_host(runs):
-    """The model would be useless elsewhere: real rows of another host, other ids, an unseen kind of suspicious rows."""
+    """Otherwise the model would be useless elsewhere: real rows of another host, other ids, an unseen kind of suspicious rows."""
     rows = list(read_rows(VALIDATION_ROWS, BETH.fields))
     features = np.array([[row.event[name] for name in BETH.names] for row in rows], dtype=np.float64)
     split = Split(features, np.array([row.label for row in rows], dtype=np.float32))
@@ -105,7 +105,7 @@ def test_higher_user_id_never_lowers_the_score(runs, data, row, increase, seed):
 
 
 def test_mount_namespace_of_another_host_causes_no_alerts(runs, data):
-    """Every event of another host would alert: its mount namespace is another inode number."""
+    """Otherwise every event of another host would alert: its mount namespace is another inode number."""
     benign = data.test.features[data.test.labels == 0]
     on_other_host = benign.copy()
     on_other_host[:, 4] += 377
@@ -116,7 +116,7 @@ def test_mount_namespace_of_another_host_causes_no_alerts(runs, data):
 
 
 def test_same_seed_gives_the_same_weights(runs, data):
-    """Nobody could reproduce a model from its manifest."""
+    """Otherwise nobody could reproduce a model from its manifest."""
     first, second = runs[7].fitted.network, fit(DEFAULT, data, seed=7).network
 
     for left, right in zip(first.members[0], second.members[0], strict=True):
@@ -126,7 +126,7 @@ def test_same_seed_gives_the_same_weights(runs, data):
 
 
 def test_same_command_gives_the_same_bytes(trained_by_command, runs):
-    """Nobody could reproduce a model with the command that `detector model verify` prints."""
+    """Otherwise nobody could reproduce a model with the command that `detector model verify` prints."""
     version = trained_by_command[1]
 
     assert weights_content(runs[0].fitted.network) == (version / "weights.safetensors").read_bytes()
@@ -137,7 +137,7 @@ def test_same_command_gives_the_same_bytes(trained_by_command, runs):
 
 
 def test_test_split_is_not_used_for_training(runs, data):
-    """The test measures would be too good to be true; weights and threshold are the same with other test rows."""
+    """Otherwise the test measures would be too good to be true; weights and threshold are the same with other test rows."""
     random = np.random.default_rng(0)
     rows = random.integers(-(2**40), 2**40, data.test.features.shape).astype(np.float64)
     other = replace(data, test=Split(rows, random.permutation(data.test.labels)))
@@ -149,7 +149,7 @@ def test_test_split_is_not_used_for_training(runs, data):
 
 
 def test_seed_recipe_is_the_notebooks_loop(data):
-    """The notebooks' figures could not be reproduced: 50 epochs with one step each, on all rows at once."""
+    """Otherwise the notebooks' figures could not be reproduced: 50 epochs with one step each, on all rows at once."""
     fitted = fit(SEED, data, seed=0)
 
     assert [epoch.number for epoch in fitted.epochs] == list(range(1, 51))

@@ -1,3 +1,3 @@
 def test_ssl_ciphers(still_shows):
-    """A setting for TLS would be worth nothing as long as kafka-python does not hand it on."""
+    """Otherwise a setting for TLS would be worth nothing as long as kafka-python does not hand it on."""
     still_shows("ssl_ciphers")

@@ -16,7 +16,7 @@ def fetched(tp, number):
 
 
 def test_batch_of_several_partitions():
-    """Alerts would name the wrong partition or offset of their event."""
+    """Otherwise alerts would name the wrong partition or offset of their event."""
     batch = FetchedBatch(FetchedSequence({THREE: fetched(THREE, 3), FOUR: fetched(FOUR, 2)}), {})
     records = batch.records
 
@@ -31,7 +31,7 @@ def test_batch_of_several_partitions():
 
 
 def test_record_without_a_timestamp():
-    """The alert of an event from a client older than Kafka 0.10 could not be written: its timestamp is None."""
+    """Otherwise the alert of an event from a client older than Kafka 0.10 could not be written: its timestamp is None."""
     without: RawRecord = fetched(THREE, 1)[0]._replace(timestamp=None)
 
     (record,) = FetchedSequence({THREE: [without]})

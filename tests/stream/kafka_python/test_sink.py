@@ -25,7 +25,7 @@ def test_null_header_is_written_empty_and_named(kafka, sink):
 
 
 def test_too_large_record_is_a_fatal_failure(kafka, sink):
-    """An alert that is larger than its topic permits would be sent again forever."""
+    """Otherwise an alert that is larger than its topic permits would be sent again forever."""
     write_all(sink, [OutgoingRecord(kafka.alerts_topic, None, b"x", [])])  # the topic's metadata is known now
     pending = sink.send([OutgoingRecord(kafka.alerts_topic, None, b"x" * 20_000_000, [])])
     assert pending.wait(20)
@@ -36,7 +36,7 @@ def test_too_large_record_is_a_fatal_failure(kafka, sink):
 
 
 def test_missing_topic_is_not_created(kafka, sink):
-    """A typing error in a setting would create a topic that nobody reads."""
+    """Otherwise a typing error in a setting would create a topic that nobody reads."""
     pending = sink.send([OutgoingRecord("no-such-topic", None, b"x", []) for _ in range(20)])
     assert pending.wait(20)
 

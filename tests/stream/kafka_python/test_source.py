@@ -50,7 +50,7 @@ def test_offset_reset_is_reported_and_reading_resumes(kafka, sink):
 
 
 def test_new_group_starts_at_earliest(kafka, sink):
-    """A new deployment would not score the events that are already in the topic."""
+    """Otherwise a new deployment would not score the events that are already in the topic."""
     write_events(sink, kafka, 3)
 
     with new_group(kafka, auto_offset_reset="earliest") as source:
@@ -58,7 +58,7 @@ def test_new_group_starts_at_earliest(kafka, sink):
 
 
 def test_new_group_starts_at_latest(kafka, sink):
-    """With DETECTOR_KAFKA__AUTO_OFFSET_RESET=latest a new deployment would score old events."""
+    """Otherwise with DETECTOR_KAFKA__AUTO_OFFSET_RESET=latest a new deployment would score old events."""
     write_events(sink, kafka, 3)
 
     with new_group(kafka, auto_offset_reset="latest") as source:
@@ -73,7 +73,7 @@ def test_new_group_starts_at_latest(kafka, sink):
 
 
 def test_new_group_without_a_reset_policy_is_an_error(kafka, sink):
-    """With DETECTOR_KAFKA__AUTO_OFFSET_RESET=fail the service would guess where to start."""
+    """Otherwise with DETECTOR_KAFKA__AUTO_OFFSET_RESET=fail the service would guess where to start."""
     write_events(sink, kafka, 3)
 
     with (
@@ -84,7 +84,7 @@ def test_new_group_without_a_reset_policy_is_an_error(kafka, sink):
 
 
 def test_two_members_share_the_partitions(kafka):
-    """A second instance would get no partitions, or the first would keep none after the second has left."""
+    """Otherwise a second instance would get no partitions, or the first would keep none after the second has left."""
     listener = RecordingListener()
     with closing(KafkaPythonSource(kafka, listener)) as first:
 

@@ -53,7 +53,7 @@ def alert(kafka, value=b"alert"):
 
 
 def test_member_that_lost_its_partitions_cannot_commit_offsets(kafka, source, batch, transactions):
-    """A suspended instance would write duplicates and move the committed offsets of its successor (KIP-447)."""
+    """Otherwise a suspended instance would write duplicates and move the committed offsets of its successor (KIP-447)."""
     source.close(5)
 
     with pytest.raises(TransactionAborted):
@@ -73,7 +73,7 @@ def test_batch_without_membership_is_not_committed(kafka, batch, transactions):
 
 
 def test_offsets_of_an_aborted_transaction_are_not_committed_with_the_next(kafka, source, batch, transactions):
-    """The group would go back to offsets that another member has committed long ago: duplicates."""
+    """Otherwise the group would go back to offsets that another member has committed long ago: duplicates."""
     (partition,) = batch.next_offsets
     other = next(assigned for assigned in source.partitions() if assigned != partition)
 
@@ -87,7 +87,7 @@ def test_offsets_of_an_aborted_transaction_are_not_committed_with_the_next(kafka
 
 
 def test_fenced_producer_is_replaced(kafka, batch):
-    """After its transaction timed out, or a second producer had its transactional id, no batch would be delivered."""
+    """Otherwise after its transaction timed out, or a second producer had its transactional id, no batch would be delivered."""
     named = kafka.model_copy(update={"instance_id": "one"})
     with closing(kafka_python_transactions(named)) as first, closing(kafka_python_transactions(named)):
         with pytest.raises(TransactionAborted):
@@ -98,7 +98,7 @@ def test_fenced_producer_is_replaced(kafka, batch):
 
 
 def test_rejected_record_is_reported_with_the_abort(kafka, batch, transactions):
-    """The log would not say which topic rejects records, and the metric of failed deliveries would stay 0."""
+    """Otherwise the log would not say which topic rejects records, and the metric of failed deliveries would stay 0."""
     to_missing_topic = OutgoingRecord("no-such-topic", None, b"alert", [])
 
     with pytest.raises(TransactionAborted) as aborted:
@@ -108,7 +108,7 @@ def test_rejected_record_is_reported_with_the_abort(kafka, batch, transactions):
 
 
 def test_record_that_its_topic_never_accepts_is_fatal(kafka, batch):
-    """The alert would be left out, or its batch aborted again and again."""
+    """Otherwise the alert would be left out, or its batch aborted again and again."""
     with closing(kafka_python_transactions(kafka.model_copy(update={"max_record_bytes": 1}))) as transactions:
         with pytest.raises(StreamError, match="MessageSizeTooLargeError"):
             run_transaction(transactions, batch, [alert(kafka), alert(kafka, b"x" * 200_000)], timeout_s=60)
@@ -118,7 +118,7 @@ def test_record_that_its_topic_never_accepts_is_fatal(kafka, batch):
 
 
 def test_rejected_record_ends_the_wait_for_the_others(plain_producer):
-    """Each rejected alert would cost two minutes: kafka-python does not send the records beside it any more."""
+    """Otherwise each rejected alert would cost two minutes: kafka-python does not send the records beside it any more."""
     pending, rejected = Future(), Future().failure(kafka_errors.InvalidProducerEpochError())
     started = time.monotonic()
 
@@ -129,7 +129,7 @@ def test_rejected_record_ends_the_wait_for_the_others(plain_producer):
 
 
 def test_wait_for_acknowledgements_ends_with_the_transaction(plain_producer):
-    """The batch would wait two minutes for a transaction that the brokers have aborted after ten seconds."""
+    """Otherwise the batch would wait two minutes for a transaction that the brokers have aborted after ten seconds."""
     with pytest.raises(kafka_errors.KafkaTimeoutError, match="no acknowledgement within the transaction's 10 s"):
         wait_for_all(plain_producer, [Unacknowledged()], time.monotonic() + 0.3)
 

@@ -50,7 +50,7 @@ def test_setting_that_librdkafka_does_not_support_is_a_usage_error(case):
 
 
 def test_check_reports_unsupported_settings(tmp_path):
-    """`detector check` would approve settings with which `detector run` does not start."""
+    """Otherwise `detector check` would approve settings with which `detector run` does not start."""
     done = detector(
         "check", cwd=tmp_path, DETECTOR_KAFKA__CLIENT="librdkafka", DETECTOR_KAFKA__MAX_RECORD_BYTES="2000000000"
     )
@@ -60,7 +60,7 @@ def test_check_reports_unsupported_settings(tmp_path):
 
 
 def test_every_security_setting_reaches_librdkafka(tmp_path):
-    """The connection would be less secure than the settings ask for."""
+    """Otherwise the connection would be less secure than the settings ask for."""
     file = tmp_path / "some.pem"
     file.touch()
     names = ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_crlfile")

@@ -18,7 +18,7 @@ def sink(kafka):
 
 
 def test_null_header_stays_null(kafka, sink):
-    """A dead letter would not have the headers of the record that it carries."""
+    """Otherwise a dead letter would not have the headers of the record that it carries."""
     headers = [("a", None), ("b", b"1"), ("a", b"")]
     write_all(sink, [OutgoingRecord(kafka.dead_letter_topic, None, b"x", headers)])
 
@@ -28,7 +28,7 @@ def test_null_header_stays_null(kafka, sink):
 
 
 def test_too_large_record_is_a_fatal_failure(kafka, sink):
-    """An alert that is larger than its topic permits would be sent again forever."""
+    """Otherwise an alert that is larger than its topic permits would be sent again forever."""
     pending = sink.send([OutgoingRecord(kafka.alerts_topic, None, b"x" * 20_000_000, [])])
     assert pending.wait(20)
 
@@ -38,7 +38,7 @@ def test_too_large_record_is_a_fatal_failure(kafka, sink):
 
 
 def test_missing_topic_is_not_created(kafka, sink):
-    """A typing error in a setting would create a topic that nobody reads."""
+    """Otherwise a typing error in a setting would create a topic that nobody reads."""
     pending = sink.send([OutgoingRecord("no-such-topic", None, b"x", []) for _ in range(20)])
     assert pending.wait(20)
 
@@ -47,7 +47,7 @@ def test_missing_topic_is_not_created(kafka, sink):
 
 
 def test_fatal_error_of_a_callback_stops_the_service(sink):
-    """Revoked credentials would go unnoticed, because librdkafka reports them to a callback only."""
+    """Otherwise revoked credentials would go unnoticed, because librdkafka reports them to a callback only."""
     sink._fatal_errors(KafkaError(KafkaError._TRANSPORT))
     assert sink.send([]).wait(1)
     sink._fatal_errors(KafkaError(KafkaError._AUTHENTICATION, "credentials revoked"))

@@ -81,7 +81,7 @@ def test_offset_reset_is_reported_and_reading_resumes(kafka, sink):
 
 
 def test_new_group_starts_at_earliest(kafka, sink):
-    """A new deployment would not score the events that are already in the topic."""
+    """Otherwise a new deployment would not score the events that are already in the topic."""
     write_events(sink, kafka, 3)
 
     with new_group(kafka, "earliest") as source:
@@ -89,7 +89,7 @@ def test_new_group_starts_at_earliest(kafka, sink):
 
 
 def test_new_group_starts_at_latest(kafka, sink):
-    """With DETECTOR_KAFKA__AUTO_OFFSET_RESET=latest a new deployment would score old events."""
+    """Otherwise with DETECTOR_KAFKA__AUTO_OFFSET_RESET=latest a new deployment would score old events."""
     write_events(sink, kafka, 3)
 
     with new_group(kafka, "latest") as source:
@@ -104,7 +104,7 @@ def test_new_group_starts_at_latest(kafka, sink):
 
 
 def test_new_group_without_a_reset_policy_is_an_error(kafka, sink):
-    """With DETECTOR_KAFKA__AUTO_OFFSET_RESET=fail the service would guess where to start."""
+    """Otherwise with DETECTOR_KAFKA__AUTO_OFFSET_RESET=fail the service would guess where to start."""
     write_events(sink, kafka, 3)
 
     with (
@@ -115,7 +115,7 @@ def test_new_group_without_a_reset_policy_is_an_error(kafka, sink):
 
 
 def test_join_that_finishes_while_the_member_leaves(kafka):
-    """A daemon that is stopped in its first seconds would report partitions that it never reads."""
+    """Otherwise a daemon that is stopped in its first seconds would report partitions that it never reads."""
     listener = RecordingListener()
     source = LibrdkafkaSource(kafka, listener)
     source.close(5)
@@ -127,7 +127,7 @@ def test_join_that_finishes_while_the_member_leaves(kafka):
 
 
 def test_lag_is_known_before_anything_is_read(kafka, sink):
-    """After a restart on a quiet topic the dashboard would show no lag at all, or an old one."""
+    """Otherwise after a restart on a quiet topic the dashboard would show no lag at all, or an old one."""
     write_events(sink, kafka, 5)
     with new_member(kafka) as source:
         source.commit_now(next_batch(source).next_offsets, 10)
@@ -163,7 +163,7 @@ def test_partition_revoked_while_paused_is_read_when_it_returns(kafka, sink):
 
 
 def test_records_read_while_staying_alive_are_in_the_next_batch(kafka, sink):
-    """Records that arrive just before a pause would be lost."""
+    """Otherwise records that arrive just before a pause would be lost."""
     write_events(sink, kafka, 5)
     with new_member(kafka) as source:
         alive_until(lambda: len(source._collected) >= 2, [source], "records that were read early")
@@ -180,7 +180,7 @@ def test_records_read_while_staying_alive_are_in_the_next_batch(kafka, sink):
 
 
 def test_two_members_share_the_partitions(kafka):
-    """A second instance would get no partitions, or the first would keep none after the second has left."""
+    """Otherwise a second instance would get no partitions, or the first would keep none after the second has left."""
     listener = RecordingListener()
     with new_member(kafka, listener) as first:
         wait_for_all_partitions(first)
@@ -209,7 +209,7 @@ def test_collected_records_of_a_revoked_partition_are_dropped(kafka, sink):
 
 
 def test_fatal_error_of_a_callback_stops_the_service(kafka):
-    """Revoked credentials would go unnoticed, because librdkafka reports them to a callback only."""
+    """Otherwise revoked credentials would go unnoticed, because librdkafka reports them to a callback only."""
     with new_member(kafka) as source:
         source._fatal_errors(KafkaError(KafkaError._TRANSPORT))
         source.poll(1, 0, 0)
@@ -220,7 +220,7 @@ def test_fatal_error_of_a_callback_stops_the_service(kafka):
 
 
 def test_unanswered_commit_fails_at_its_timeout(kafka, sink):
-    """The last commit of a shutdown would outlast DETECTOR_SHUTDOWN__TIMEOUT_S."""
+    """Otherwise the last commit of a shutdown would outlast DETECTOR_SHUTDOWN__TIMEOUT_S."""
     write_events(sink, kafka, 1)
     with new_member(kafka) as source:
         batch = next_batch(source)

@@ -35,7 +35,7 @@ def removed(source, monkeypatch):
 
 
 def test_member_is_removed_from_its_group(kafka, source):
-    """After an outage no instance would read for another session timeout: the group waits for all of its members."""
+    """Otherwise after an outage no instance would read for another session timeout: the group waits for all of its members."""
     member_id = source._consumer.memberid()
 
     StaleMember(kafka).remove(member_id)
@@ -46,7 +46,7 @@ def test_member_is_removed_from_its_group(kafka, source):
 
 
 def test_cancelled_removal_sends_no_request(kafka, source, monkeypatch):
-    """Once the client has joined again, a late removal would evict it."""
+    """Otherwise once the client has joined again, a late removal would evict it."""
     clients = []
     monkeypatch.setattr(stale_member_module, "KafkaAdminClient", lambda **_: clients.append(1))
     stale_member = StaleMember(kafka)
@@ -60,7 +60,7 @@ def test_cancelled_removal_sends_no_request(kafka, source, monkeypatch):
 
 
 def test_unreachable_brokers_are_tried_again_without_leaking_threads(kafka, monkeypatch):
-    """A long outage would fill the process with threads and sockets, one for each attempt."""
+    """Otherwise a long outage would fill the process with threads and sockets, one for each attempt."""
     unreachable = kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
     stale_member, before = StaleMember(unreachable), threading.active_count()
     reasons = []
@@ -80,7 +80,7 @@ def test_unreachable_brokers_are_tried_again_without_leaking_threads(kafka, monk
 
 
 def test_unavailable_coordinator_is_asked_again_until_cancelled(kafka, monkeypatch):
-    """While brokers restart one by one, the first rejected request would leave the stale member in the group."""
+    """Otherwise while brokers restart one by one, the first rejected request would leave the stale member in the group."""
     requests, before = [], threading.active_count()
 
     def remove_group_members(_, group, members):
@@ -99,7 +99,7 @@ def test_unavailable_coordinator_is_asked_again_until_cancelled(kafka, monkeypat
 
 
 def test_static_member_is_not_removed(kafka):
-    """A named instance takes its old place by itself; its removal would cause a rebalance."""
+    """Otherwise a named instance takes its old place by itself; its removal would cause a rebalance."""
     before = threading.active_count()
 
     StaleMember(kafka.model_copy(update={"instance_id": "one"})).remove("somebody")
@@ -108,7 +108,7 @@ def test_static_member_is_not_removed(kafka):
 
 
 def test_failed_removal_is_logged(kafka, monkeypatch):
-    """Nobody would know why partitions are assigned ten seconds late, or an exception would be lost in a thread."""
+    """Otherwise nobody would know why partitions are assigned ten seconds late, or an exception would be lost in a thread."""
 
     def rejected(_):
         raise StreamError("credentials rejected")
@@ -125,14 +125,14 @@ def test_failed_removal_is_logged(kafka, monkeypatch):
 
 
 def test_live_member_is_not_removed(source, removed):
-    """A member that lost its partitions only (to a failed assignment, or a missing ACL) would be evicted."""
+    """Otherwise a member that lost its partitions only (to a failed assignment, or a missing ACL) would be evicted."""
     source._on_unassigned("lost", [])
 
     assert not removed
 
 
 def test_lost_member_is_removed_with_its_partitions(source, removed):
-    """The group would wait a session timeout for a member id that the client has forgotten."""
+    """Otherwise the group would wait a session timeout for a member id that the client has forgotten."""
     source._member_id = "stale"
 
     source._on_unassigned("lost", [])

@@ -58,7 +58,7 @@ def lose_connection(transactions):
 
 
 def test_member_that_lost_its_partitions_cannot_commit_offsets(kafka, source, batch, transactions):
-    """A suspended instance would write duplicates and move the committed offsets of its successor (KIP-447)."""
+    """Otherwise a suspended instance would write duplicates and move the committed offsets of its successor (KIP-447)."""
     source.close(5)
 
     with pytest.raises(TransactionAborted):
@@ -74,7 +74,7 @@ def test_batch_without_membership_is_not_committed(kafka, batch, transactions):
 
 
 def test_rejected_record_is_reported_with_the_abort(kafka, batch, transactions):
-    """The log would not say which topic rejects records, and the metric of failed deliveries would stay 0."""
+    """Otherwise the log would not say which topic rejects records, and the metric of failed deliveries would stay 0."""
     to_missing_topic = OutgoingRecord("no-such-topic", None, b"alert", [])
 
     with pytest.raises(TransactionAborted) as aborted:
@@ -84,7 +84,7 @@ def test_rejected_record_is_reported_with_the_abort(kafka, batch, transactions):
 
 
 def test_record_that_its_topic_never_accepts_is_fatal(kafka, batch):
-    """The alert would be left out, or its batch aborted again and again."""
+    """Otherwise the alert would be left out, or its batch aborted again and again."""
     with closing(librdkafka_transactions(kafka.model_copy(update={"max_record_bytes": 1}))) as transactions:
         with pytest.raises(StreamError, match="MSG_SIZE_TOO_LARGE"):
             run_transaction(transactions, batch, [alert(kafka), alert(kafka, b"x" * 200_000)], timeout_s=60)
@@ -94,7 +94,7 @@ def test_record_that_its_topic_never_accepts_is_fatal(kafka, batch):
 
 
 def test_fenced_producer_is_replaced(kafka, batch):
-    """After its transaction timed out, or a second producer had its transactional id, no batch would be delivered."""
+    """Otherwise after its transaction timed out, or a second producer had its transactional id, no batch would be delivered."""
     named = kafka.model_copy(update={"instance_id": "one"})
     with closing(librdkafka_transactions(named)) as first, closing(librdkafka_transactions(named)):
         with pytest.raises(TransactionAborted):
@@ -105,7 +105,7 @@ def test_fenced_producer_is_replaced(kafka, batch):
 
 
 def test_blocked_call_is_left_behind(kafka, batch, monkeypatch):
-    """A coordinator that fails over would stop the service: librdkafka's call sometimes never returns (issue 5456)."""
+    """Otherwise a coordinator that fails over would stop the service: librdkafka's call sometimes never returns (issue 5456)."""
     is_released, calls = threading.Event(), itertools.count()
 
     class Blocked(confluent_kafka.Producer):
@@ -161,7 +161,7 @@ def test_connection_lost_during_a_transaction_aborts_it(kafka, batch, monkeypatc
 
 
 def test_connection_lost_between_transactions_replaces_the_producer(kafka, batch, transactions):
-    """The next transaction would have the epoch of the previous one, whose late marker may commit it: duplicates."""
+    """Otherwise the next transaction would have the epoch of the previous one, whose late marker may commit it: duplicates."""
     run_transaction(transactions, batch, [alert(kafka, b"1")], timeout_s=30)
     first = transactions._producer
 
@@ -173,7 +173,7 @@ def test_connection_lost_between_transactions_replaces_the_producer(kafka, batch
 
 
 def test_unreachable_bootstrap_server_does_not_replace_the_producer(kafka, batch):
-    """With one of several bootstrap servers down, every transaction would need a new producer."""
+    """Otherwise with one of several bootstrap servers down, every transaction would need a new producer."""
     half_reachable = kafka.model_copy(update={"bootstrap_servers": f"127.0.0.1:1,{kafka.bootstrap_servers}"})
     with closing(librdkafka_transactions(half_reachable)) as transactions:
         first = transactions._producer
@@ -185,7 +185,7 @@ def test_unreachable_bootstrap_server_does_not_replace_the_producer(kafka, batch
 
 
 def test_start_of_a_producer_is_retried_until_brokers_are_back(kafka, batch, monkeypatch):
-    """A coordinator that is unavailable for a moment would stop the service, or the log would not say why it waits."""
+    """Otherwise a coordinator that is unavailable for a moment would stop the service, or the log would not say why it waits."""
     starts = itertools.count()
 
     class StartsLate(confluent_kafka.Producer):
@@ -210,7 +210,7 @@ def test_start_of_a_producer_is_retried_until_brokers_are_back(kafka, batch, mon
 
 
 def test_producer_that_is_not_authorized_stops_the_service(kafka, batch, monkeypatch):
-    """An ACL that was removed would look like an outage, and be retried forever."""
+    """Otherwise an ACL that was removed would look like an outage, and be retried forever."""
     starts = itertools.count()
 
     class LosesItsAcl(confluent_kafka.Producer):

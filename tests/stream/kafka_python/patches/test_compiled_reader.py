@@ -71,7 +71,7 @@ records_ = st.lists(st.tuples(timestamps, blobs, blobs, headers), min_size=1, ma
 
 @given(batches=st.lists(st.tuples(records_, st.sampled_from([*CODECS])), min_size=1, max_size=3))
 def test_records_equal_those_of_kafka_python(batches):
-    """Events would be changed or lost, whatever a producer wrote, with any codec."""
+    """Otherwise events would be changed or lost, whatever a producer wrote, with any codec."""
     data, offset = b"", 2**33
     for records, codec in batches:
         data += batch(records, codec, first_offset=offset)
@@ -80,7 +80,7 @@ def test_records_equal_those_of_kafka_python(batches):
 
 
 def test_varints_of_every_length():
-    """Records of certain sizes, offsets or times would be misread: those whose varints just become a byte longer."""
+    """Otherwise records of certain sizes, offsets or times would be misread: those whose varints just become a byte longer."""
     sizes = [n for bits in (6, 7, 13, 14, 20, 21) for n in (2**bits - 1, 2**bits)]
     data = batch([(NOW_MS + n - 2**14, bytes(n), bytes(n), [("name", bytes(n))]) for n in sizes])
     assert parsed(data) == theirs(data)
@@ -89,7 +89,7 @@ def test_varints_of_every_length():
 
 
 def test_next_offset_follows_records_removed_by_compaction():
-    """The source would fetch the same batch of a compacted topic again and again."""
+    """Otherwise the source would fetch the same batch of a compacted topic again and again."""
     data = bytearray(batch([(NOW_MS, None, b"%d" % n, []) for n in range(3)]))
     struct.pack_into(">i", data, 23, 9)  # the last offset of the batch, after the last record
     records = fetched(FetchedRecords, sealed(data), offset=1)
@@ -103,14 +103,14 @@ def test_next_offset_follows_records_removed_by_compaction():
 @pytest.mark.parametrize("magic", [0, 1])
 @pytest.mark.parametrize("codec", ["none", "gzip"])
 def test_old_record_formats(magic, codec):
-    """Records of producers older than Kafka 0.11 would be lost; the oldest format has no timestamp, which is -1."""
+    """Otherwise records of producers older than Kafka 0.11 would be lost; the oldest format has no timestamp, which is -1."""
     data = batch([(NOW_MS, b"k", b"v", []), (NOW_MS, None, None, [])], codec, magic)
     assert parsed(data) == theirs(data)
     assert [record.timestamp for record in parsed(data)] == [NOW_MS if magic else -1] * 2
 
 
 def test_log_append_time():
-    """Alerts would show a wrong time on a topic with LogAppendTime: its records have the time of their batch."""
+    """Otherwise alerts would show a wrong time on a topic with LogAppendTime: its records have the time of their batch."""
     data = bytearray(batch([(NOW_MS, None, b"a", []), (NOW_MS + 7, None, b"b", [])]))
     data[_ATTRIBUTES + 1] |= 0x08
     assert [r.timestamp for r in parsed(sealed(data))] == [NOW_MS + 7] * 2
@@ -133,7 +133,7 @@ def _marker(first_offset, producer, commits):
 
 @pytest.mark.parametrize("level", list(IsolationLevel))
 def test_records_of_aborted_transactions_are_skipped(level):
-    """Events that their producer has taken back would be scored, and transaction markers would be dead letters."""
+    """Otherwise events that their producer has taken back would be scored, and transaction markers would be dead letters."""
     one: list[tuple] = [(NOW_MS, None, b"x", [])]
     data = b"".join(
         [
@@ -154,7 +154,7 @@ def test_records_of_aborted_transactions_are_skipped(level):
 
 
 def test_header_name_that_is_not_utf8():
-    """One such record would stop its partition forever, as it does with the plain kafka-python."""
+    """Otherwise one such record would stop its partition forever, as it does with the plain kafka-python."""
     original = bytearray(batch([(NOW_MS, None, b"v", [("naem", b"x")])]))
     data = sealed(original.replace(b"naem", b"n\xff\xfem"))
     assert [record.headers for record in parsed(data)] == [[("n��m", b"x")]]
@@ -163,7 +163,7 @@ def test_header_name_that_is_not_utf8():
 
 
 def test_header_name_that_is_not_utf8_late_in_a_batch():
-    """Records before it would be read twice, when the exact reader takes over in the middle of a batch."""
+    """Otherwise records before it would be read twice, when the exact reader takes over in the middle of a batch."""
     many = [(NOW_MS + n, b"k" if n % 2 else None, b"%d" % n, [("ok", None)]) for n in range(1200)]
     data = bytearray(batch([*many, (NOW_MS, None, None, [("naem", b"x"), ("a", b"")])], first_offset=7))
     records = parsed(sealed(data.replace(b"naem", b"n\xff\xfem")), offset=7)
@@ -172,7 +172,7 @@ def test_header_name_that_is_not_utf8_late_in_a_batch():
 
 
 def test_header_name_that_is_not_utf8_in_a_corrupt_batch():
-    """The exact reader would return records of a batch that is not valid."""
+    """Otherwise the exact reader would return records of a batch that is not valid."""
     data = bytearray(batch([(NOW_MS, None, b"v", [("naem", b"x")]), (NOW_MS, None, b"value", [])]))
     data = data.replace(b"naem", b"n\xff\xfem")
     data[data.index(b"value") - 1] = 0x7E  # longer than what is left
@@ -192,7 +192,7 @@ def bytes_held_after(take: Callable[[], list]) -> int:
 
 
 def test_exact_reader_unpacks_a_compressed_batch_in_chunks():
-    """A few hundred bytes of zstd could fill the memory with records, through a header name that is not UTF-8."""
+    """Otherwise a few hundred bytes of zstd could fill the memory with records, through a header name that is not UTF-8."""
     many = [(NOW_MS, None, b"", [("naem", None)]), *[(NOW_MS, None, b"", [])] * 100_000]
     plain = batch(many).replace(b"naem", b"n\xff\xfem")
     data = bytearray(plain[:_RECORDS_FROM]) + zstandard.compress(plain[_RECORDS_FROM:])
@@ -205,7 +205,7 @@ def test_exact_reader_unpacks_a_compressed_batch_in_chunks():
 
 @pytest.mark.parametrize("attributes", [0x01, 0x7F, 0x80, 0xFF])
 def test_attributes_byte_with_any_value(attributes):
-    """One such record would stop its partition: kafka-python and aiokafka read the byte as a varint."""
+    """Otherwise one such record would stop its partition: kafka-python and aiokafka read the byte as a varint."""
     data = bytearray(batch([(NOW_MS, b"key", b"value", [("a", b"b")])] * 3))
     clean, size = parsed(bytes(data)), (len(data) - _RECORDS_FROM) // 3
     data[_RECORDS_FROM + size + 1] = attributes
@@ -213,7 +213,7 @@ def test_attributes_byte_with_any_value(attributes):
 
 
 def test_record_with_an_offset_beyond_its_batch():
-    """Its offset would be committed, and the records before that offset would never be read."""
+    """Otherwise its offset would be committed, and the records before that offset would never be read."""
     key = b"\x01\x00" + bytes(4998)
     data = bytearray(batch([(NOW_MS, key, b"v", [])]))
     data[_RECORDS_FROM + 2] = 0x80  # the attributes, after a length of two bytes
@@ -226,7 +226,7 @@ def test_record_with_an_offset_beyond_its_batch():
 
 @pytest.mark.parametrize("short_of", [1, 40])
 def test_length_near_the_largest_number(short_of):
-    """A corrupt batch would end the service with an unexpected error: aiokafka's check of the length overflows."""
+    """Otherwise a corrupt batch would end the service with an unexpected error: aiokafka's check of the length overflows."""
     number, size = (2**63 - short_of) << 1, []
     while number > 0x7F:
         size.append(number & 0x7F | 0x80)
@@ -237,7 +237,7 @@ def test_length_near_the_largest_number(short_of):
 
 
 def test_wrong_checksum():
-    """Damaged records would be scored, or the error would not say where they are."""
+    """Otherwise damaged records would be scored, or the error would not say where they are."""
     good, bad = batch([(NOW_MS, None, b"good", [])]), bytearray(batch([(NOW_MS, None, b"bad", [])], first_offset=1))
     bad[-2] ^= 1
     records = fetched(FetchedRecords, good + bytes(bad))
@@ -248,7 +248,7 @@ def test_wrong_checksum():
 
 @pytest.mark.parametrize("magic", [0, 1])
 def test_wrong_checksum_in_old_formats(magic):
-    """Damaged records would be scored: the old formats have one checksum for each record."""
+    """Otherwise damaged records would be scored: the old formats have one checksum for each record."""
     data = bytearray(batch([(NOW_MS, None, b"bad", [])], magic=magic))
     data[-2] ^= 1
     with pytest.raises(kafka_errors.CorruptRecordError, match="checksum"):
@@ -265,7 +265,7 @@ def records_or_error(kind, data):
 
 
 def test_corrupt_records_with_the_right_checksum():
-    """Records of a broken producer would be misread. They are rejected exactly where kafka-python rejects them."""
+    """Otherwise records of a broken producer would be misread. They are rejected exactly where kafka-python rejects them."""
     chance = np.random.default_rng(0)
     original = batch([(NOW_MS, b"key", b"value", [])] * 3)
     size = (len(original) - _RECORDS_FROM) // 3
@@ -292,7 +292,7 @@ def test_corrupt_records_with_the_right_checksum():
 
 
 def test_varint_of_more_than_ten_bytes():
-    """A corrupt batch would be misread: eleven bytes that each announce another one are no number."""
+    """Otherwise a corrupt batch would be misread: eleven bytes that each announce another one are no number."""
     data = bytearray(batch([(NOW_MS, None, b"x" * 30, [])]))
     data[_RECORDS_FROM : _RECORDS_FROM + 11] = b"\xff" * 11
     with pytest.raises(kafka_errors.CorruptRecordError, match="no valid records"):
@@ -307,7 +307,7 @@ def test_bytes_after_the_last_record():
 
 
 def test_compressed_batch_is_unpacked_in_chunks():
-    """A few hundred bytes of zstd could fill the memory with records of which the next poll takes only a few."""
+    """Otherwise a few hundred bytes of zstd could fill the memory with records of which the next poll takes only a few."""
     data = batch([(NOW_MS, None, b"", [])] * 100_000, "zstd")
     records = fetched(FetchedRecords, data)
     assert bytes_held_after(lambda: records.take(10)) < 3 * 1024 * 1024

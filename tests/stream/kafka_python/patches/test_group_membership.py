@@ -46,7 +46,7 @@ def poll_until(condition, source, what):
 
 
 def test_members_that_only_stay_alive_share_the_partitions(join):
-    """Paused instances would make each other join forever, and no partition would be assigned."""
+    """Otherwise paused instances would make each other join forever, and no partition would be assigned."""
     first = join()
     alive_until(lambda: assigned(first) == [4], [first], "all partitions")
     second = join()
@@ -76,7 +76,7 @@ def test_started_join_is_finished(join):
 
 
 def test_returning_partition_is_read_from_its_present_committed_offset(kafka, join):
-    """Records that another member has processed meanwhile would be processed again: duplicates."""
+    """Otherwise records that another member has processed meanwhile would be processed again: duplicates."""
     with closing(KafkaPythonSink(kafka)) as sink:
         for _ in range(40):
             write_all(sink, [OutgoingRecord(kafka.events_topic, None, b"x", [])])
@@ -112,7 +112,7 @@ def test_returning_partition_is_read_from_its_present_committed_offset(kafka, jo
 
 
 def test_member_evicted_while_it_joins_loses_its_partitions(kafka, join):
-    """A suspended process would continue from its old offsets, although others own its partitions: duplicates."""
+    """Otherwise a suspended process would continue from its old offsets, although others own its partitions: duplicates."""
     listener = RecordingListener()
     source = join(listener)
     poll_until(lambda: assigned(source) == [4], source, "all partitions")
@@ -126,7 +126,7 @@ def test_member_evicted_while_it_joins_loses_its_partitions(kafka, join):
 
 
 def test_returning_member_claims_no_partitions(join):
-    """Two members would claim the same partition, and both would process its records: duplicates."""
+    """Otherwise two members would claim the same partition, and both would process its records: duplicates."""
     listener = RecordingListener()
     first, second = join(), join(listener)
     both = [first, second]

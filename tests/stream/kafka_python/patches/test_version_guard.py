@@ -27,7 +27,7 @@ def other_version(tmp_path):
 
 
 def test_another_version_is_a_usage_error(monkeypatch):
-    """The service would fail with a traceback, or lose events, because the patches do not fit the library."""
+    """Otherwise the service would fail with a traceback, or lose events, because the patches do not fit the library."""
     monkeypatch.setattr(patches, "version", lambda _: OTHER_VERSION)
 
     with pytest.raises(UsageError) as error:
@@ -50,7 +50,7 @@ def test_command_ends_with_one_line_and_exit_code_2(tmp_path, other_version, ver
 
 
 def test_check_with_the_other_client_works(kafka, tmp_path, other_version):
-    """The advice to use librdkafka would be wrong: the checks ask the brokers through kafka-python's public API."""
+    """Otherwise the advice to use librdkafka would be wrong: the checks ask the brokers through kafka-python's public API."""
     done = detector(
         *kafka_options(kafka), "check", "--connect", cwd=tmp_path, DETECTOR_KAFKA__CLIENT="librdkafka", **other_version
     )
@@ -62,7 +62,7 @@ def test_check_with_the_other_client_works(kafka, tmp_path, other_version):
 
 @pytest.mark.parametrize("guarantee", ["at-least-once", "exactly-once"])
 def test_stream_of_the_other_client_opens(kafka, monkeypatch, guarantee):
-    """The service would not start with librdkafka either."""
+    """Otherwise the service would not start with librdkafka either."""
     monkeypatch.setattr(patches, "version", lambda _: OTHER_VERSION)
 
     def wait(reason: str) -> None:
