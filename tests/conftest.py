@@ -47,7 +47,7 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture
 def quiet():
-    """For a test that measures time: waits until half of the processor time is free, at most one minute."""
+    """For a test that measures time: wait until half of the processor time is free, at most one minute."""
     deadline = time.monotonic() + _QUIET_TIMEOUT_S
     while time.monotonic() < deadline:
         before = processor_times()

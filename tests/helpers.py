@@ -48,7 +48,7 @@ def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 60.0,
 
 
 def alive_until(condition: Callable[[], Any], sources: Sequence[Source], what: str) -> None:
-    """Wait for a condition, with sources that stay in their group but read nothing, as during a delivery."""
+    """Wait for a condition while sources stay in their group but read nothing, as during a delivery."""
 
     def checked() -> Any:
         for source in sources:
@@ -59,7 +59,7 @@ def alive_until(condition: Callable[[], Any], sources: Sequence[Source], what: s
 
 
 def write_all(sink: Sink, records: Sequence[OutgoingRecord], timeout_s: float = 60.0) -> None:
-    """Write records as the service does: records that failed are sent again, for example to a topic just created."""
+    """Write records as the service does: failed ones are sent again, for example when a topic is new."""
     unwritten = list(records)
 
     def written() -> bool:
@@ -134,7 +134,7 @@ class RunningDetector:
             self.process = subprocess.Popen(command, env=os.environ | environment, stderr=log, stdin=subprocess.DEVNULL)
 
     def logged(self, event: str) -> dict[str, Any] | None:
-        """The last log line of this event (see `detector.process.log_events`)."""
+        """The fields of the last log line of this event (see `detector.process.log_events`)."""
         found = None
         for line in self.log_file.read_text().splitlines():
             if line.startswith("{") and line.endswith("}") and (parsed := json.loads(line))["event"] == event:
@@ -142,7 +142,7 @@ class RunningDetector:
         return found
 
     def log_count(self, event: str) -> int:
-        """How many log lines of this event there are."""
+        """The number of log lines of this event."""
         return self.log_file.read_text().count(f'"event": "{event}"')
 
     def wait_for_log(self, event: str, timeout_s: float = 60.0) -> dict[str, Any]:
@@ -191,7 +191,7 @@ class RunningDetector:
 
 @contextmanager
 def running_detector(options: Sequence[str], log_file: Path, **environment: str) -> Iterator[RunningDetector]:
-    """A daemon that is killed at the end of the block, also when the test fails."""
+    """A daemon that is killed at the end of the block, even if the test fails."""
     daemon = RunningDetector(options, log_file, **environment)
     try:
         yield daemon
@@ -202,7 +202,7 @@ def running_detector(options: Sequence[str], log_file: Path, **environment: str)
 
 @contextmanager
 def group_progress(kafka: KafkaSettings) -> Iterator[GroupProgress]:
-    """The committed offsets of a test's group; closed at the end of the block."""
+    """The progress of a test's group: committed offsets and lag. Closed at the end of the block."""
     progress = GroupProgress(kafka)
     try:
         yield progress

@@ -1,4 +1,4 @@
-"""The documentation says what the code does, and leads where it says."""
+"""The documentation agrees with the code, and its links work."""
 
 import importlib
 import os
@@ -25,7 +25,7 @@ _FENCE = re.compile(r"^ *```(?s:.*?)^ *```", re.MULTILINE)
     "reference", ["settings_reference", "metrics_reference", "command_line_reference", "log_events_reference"]
 )
 def test_reference_page_is_current(reference, monkeypatch):
-    """Operators read the page, not the code: `make docs` writes it again."""
+    """Otherwise operators would read an outdated page. `make docs` writes it again."""
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
     source = importlib.import_module(reference)
 
@@ -34,7 +34,7 @@ def test_reference_page_is_current(reference, monkeypatch):
 
 
 def test_links_between_pages_lead_somewhere():
-    """A link to a page or a heading that does not exist is found here and not by a reader on GitHub."""
+    """Otherwise a reader would follow a link to a page or heading that does not exist."""
     dead = [
         f"{page.relative_to(ROOT)}: {target}"
         for page in PAGES
@@ -57,7 +57,7 @@ def _anchors(page: Path) -> set[str]:
 
 
 def test_tests_and_files_that_pages_name_exist():
-    """A reader who doubts a promise looks for its test; a maintainer who changes something looks for its file."""
+    """Otherwise a reader who doubts a promise, or wants to change something, would not find the test or file."""
     tests = "\n".join(path.read_text() for path in ROOT.glob("tests/**/*.py"))
     missing = [
         f"{page.relative_to(ROOT)}: {name}"
@@ -76,7 +76,7 @@ def _exists(name: str) -> bool:
 
 
 def test_site_builds(tmp_path):
-    """The site is built in strict mode: a page that the navigation lacks, or a dead link, would be published."""
+    """Otherwise the published site would have dead links, or lack a page in its navigation."""
     pytest.importorskip("material")
 
     done = subprocess.run(

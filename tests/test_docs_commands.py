@@ -52,7 +52,7 @@ _ONCE = re.compile(r"make demo|(\S*/)?python train\.py .*")
 
 
 class Block(NamedTuple):
-    """A console block: its commands, and why they are not run, if so."""
+    """A console block: its commands and, if they are not run, the reason."""
 
     commands: list[str]
     reason: str | None
@@ -197,7 +197,7 @@ def checkout(_checkout) -> Iterator[Checkout]:
 
 
 def _add_models(checkout: Checkout, model: Path) -> None:
-    """A current model, where no page made one before, and the version that the pages name."""
+    """A current model, if the page did not make one, and the version that the pages name."""
     models = checkout.folder / "models"
     named = models / "20261121T111205Z-00a915b5"
     if not named.exists():
@@ -230,7 +230,7 @@ def _produce(kafka: KafkaSettings, values: list[bytes]) -> None:
 
 
 def _has_alerts(checkout: Checkout) -> None:
-    """The reader of the tutorial has alerts to read."""
+    """Check that the reader of the tutorial has alerts to read."""
     wait_until(lambda: _counted(checkout, "detector_alerts_total"), "alerts of the replayed events")
 
 
@@ -241,7 +241,7 @@ AFTER: dict[str, Callable[[Checkout], None]] = {"docs/tutorial/first-run.md": _h
 
 @pytest.mark.parametrize("page", RUN)
 def test_commands_of_the_page_can_be_followed(page, checkout, request):
-    """A reader types what the page shows, in its order, and each command succeeds."""
+    """Otherwise a reader would type a command that fails."""
     commands = RUN[page]
     if not any(map(_TRAINS.search, commands)):
         _add_models(checkout, request.getfixturevalue("model"))
@@ -264,7 +264,7 @@ def test_commands_of_the_page_can_be_followed(page, checkout, request):
 
 
 def test_what_is_not_run_says_why():
-    """A mark without a block, or without a reason, would hide a command from the test above."""
+    """Otherwise a command could escape the test above without anybody knowing why."""
     for page, text in PAGES.items():
         marked = [block for block in _blocks(text) if block.reason is not None]
 
@@ -273,7 +273,7 @@ def test_what_is_not_run_says_why():
 
 
 def test_no_command_escapes_the_test():
-    """Otherwise commands in a block of another language would be shown to the reader, and not run."""
+    """Otherwise readers would see commands that no test has run."""
     for page, text in PAGES.items():
         assert not _OTHER_SHELLS.search(text), page
         assert text.count("```console") == len(_blocks(text)), page
@@ -282,7 +282,7 @@ def test_no_command_escapes_the_test():
 
 
 def _named() -> Iterator[str]:
-    """Commands of ours in marked blocks, and in code within a sentence or a table."""
+    """Our commands in marked blocks, and in code within a sentence or a table."""
     for text in PAGES.values():
         yield from (command for block in _blocks(text) if block.reason for command in block.commands)
         yield from re.findall(
@@ -295,7 +295,7 @@ NAMED = sorted(set(_named()))
 
 @pytest.mark.parametrize("command", [name for name in NAMED if re.match(r"(\.venv/bin/)?detector ", name)])
 def test_named_command_exists(command):
-    """What is only named, or cannot be run here, has at least a verb and options that exist."""
+    """Otherwise a reader would type a verb or an option that does not exist."""
     verb: Any = typer.main.get_command(app)
     words = shlex.split(command)[1:]
     while isinstance(verb, TyperGroup):
@@ -312,7 +312,7 @@ def _options(verb) -> set[str]:
 
 
 def test_named_make_targets_exist():
-    """`make` alone lists what there is; the docs name nothing else."""
+    """Otherwise a reader would type a make target that does not exist."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {command.split()[1] for command in NAMED if command.startswith("make ")}
 
@@ -321,7 +321,7 @@ def test_named_make_targets_exist():
 
 
 def test_named_variables_are_settings():
-    """A reader who copies a variable sets something that exists."""
+    """Otherwise a reader would copy a variable that is no setting, and the service would not start."""
     named = {name for text in PAGES.values() for name in re.findall(r"\bDETECTOR_[A-Z_]+__[A-Z_]+[A-Z]", text)}
     known = {variable(name) for name in setting_fields()}
 

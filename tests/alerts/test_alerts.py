@@ -53,7 +53,7 @@ def test_alert_has_the_form_of_the_contract():
 
 
 def test_event_is_carried_byte_for_byte():
-    """Otherwise numbers or text of an event would change in its alert, for example integers beyond 2**53."""
+    """Otherwise an alert could show other numbers or text than its event, for example for integers beyond 2**53."""
     value = b'{ "processId":1,"x":1e400,"y":100000000000000000000001,"z":"\\ud800" }'
 
     assert value in (encode(RECORD._replace(value=value), None, 1.0, "critical").value or b"")
@@ -62,7 +62,7 @@ def test_event_is_carried_byte_for_byte():
 @settings(max_examples=200, deadline=None)
 @given(st.text(), st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1))
 def test_alert_id_is_the_uuid5_of_the_event_record(topic, partition, offset):
-    """Otherwise consumers could not drop duplicate alerts, or not compute an alert's id with their own UUID library."""
+    """Otherwise consumers could not drop duplicate alerts, or compute an alert's id with their own UUID library."""
     record = RECORD._replace(topic=topic, partition=partition, offset=offset)
 
     written = encode(record, None, 1.0, "critical")
@@ -73,7 +73,7 @@ def test_alert_id_is_the_uuid5_of_the_event_record(topic, partition, offset):
 
 @pytest.mark.parametrize("name", ALERT_FORMATS)
 def test_each_format_writes_to_its_topic_with_the_given_key(name):
-    """Otherwise a new format could write to a wrong topic, or lose the order of a host's alerts."""
+    """Otherwise a new format could write to the wrong topic, or mix up the order of a host's alerts."""
     first, second = (ALERT_FORMATS[name](topic, MODEL, 0.5) for topic in ("one", "two"))
     alert = Alert(RECORD, b"h", 0.9, "critical", timestamp_text())
 
@@ -96,7 +96,7 @@ def test_each_format_writes_to_its_topic_with_the_given_key(name):
     ],
 )
 def test_severity_is_the_quarter_between_threshold_and_one(score, threshold, name):
-    """Otherwise a severity would mean something else after each change of the threshold."""
+    """Otherwise the same severity would mean something else after each change of the threshold."""
     assert severity(score, threshold) == name
 
 
@@ -119,7 +119,7 @@ def test_dead_letter_is_the_unchanged_record_with_its_reason():
 
 
 def test_next_dead_letter_keeps_the_number_of_attempts():
-    """A record that is always invalid would be replayed without end."""
+    """Otherwise a record that is always invalid would be replayed without end."""
     again = RECORD._replace(headers=[*RECORD.headers, ("dead-letter-attempt", b"2")])
 
     written = dead_letter("dead-letters", again, "not_json", "why")

@@ -74,7 +74,7 @@ def _by_partition(kafka: KafkaSettings) -> list[list[Record]]:
 
 
 def _assert_on_schedule(partitions: Sequence[Sequence[Record]]) -> None:
-    """Each burst has the timestamp at which it was due, whenever it was sent."""
+    """Check that each burst has the timestamp at which it was due, even if it was sent later."""
     for records in partitions:
         timestamps_ms = np.array([record.timestamp for record in records])
         due_ms = np.arange(len(records)) // _BURST * 5
@@ -82,7 +82,7 @@ def _assert_on_schedule(partitions: Sequence[Sequence[Record]]) -> None:
 
 
 def test_events_are_written_round_robin_at_the_rate(kafka, pool):
-    """Every nth event of the pool is suspicious: in another order, correct alerts would look wrong."""
+    """Otherwise correct alerts would look wrong, because every nth event of the pool is suspicious."""
     with _running_load(kafka, pool) as load:
         written, took_s = _result(load)
 

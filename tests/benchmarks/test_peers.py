@@ -21,7 +21,7 @@ _SETTINGS = {
 
 
 def test_peers_score_as_the_daemon_does(tmp_path, monkeypatch):
-    """Comparing rates would be unfair if a peer computed other scores, or less."""
+    """Otherwise the benchmark would compare the daemon with a peer that does less work."""
     random = np.random.default_rng(0)
 
     def layer(inputs, outputs):

@@ -1,4 +1,4 @@
-"""The figure of the sweep in docs/performance.md."""
+"""The figure of the sweep in docs/explanation/performance.md."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from benchmarks.results import summarize
 
 
 def test_sweep_is_drawn_with_the_command_of_the_docs(tmp_path):
-    """Otherwise the figure could not be reproduced: the same results give the same file."""
+    """Otherwise nobody could draw the documented figure again from the same results."""
     sizes = [{"records": size, "events/s": summarize([size, 2.0 * size])} for size in (500, 5000)]
     waits = [
         {

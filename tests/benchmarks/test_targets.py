@@ -7,7 +7,7 @@ from benchmarks.targets import compare_with_targets
 
 
 def test_rates_are_compared_round_by_round():
-    """Otherwise a target would be met or missed by chance: other load on the machine slows all systems of one round alike."""
+    """Otherwise other load on the machine, which slows all systems of a round alike, could decide about a target."""
     section = Section(
         "throughput",
         "Throughput",

@@ -60,7 +60,7 @@ class InMemory:
 
 
 class OnKafka:
-    """One client's source and sinks with the real broker; everything that it opens is closed by `opened`."""
+    """One client's source and sinks with the real broker; `opened` closes everything that they open."""
 
     def __init__(self, kafka: KafkaSettings, client: str, opened: ExitStack) -> None:
         self._kafka = kafka
@@ -155,7 +155,7 @@ def partition_and_offset(record: Record) -> tuple[int, int]:
 
 
 def test_every_record_is_read_once_and_in_the_order_of_its_partition(stream: Stream) -> None:
-    """Otherwise an event would be lost, or scored in the wrong order, between producer and batch."""
+    """Otherwise events would be lost, scored twice, or scored in the wrong order."""
     values = [str(number).encode() for number in range(50)]
     write(stream, *values, keys=[value[-1:] for value in values])
 
@@ -168,7 +168,7 @@ def test_every_record_is_read_once_and_in_the_order_of_its_partition(stream: Str
 
 
 def test_record_is_read_as_it_was_written(stream: Stream) -> None:
-    """Otherwise a dead letter would differ from the record that it carries: topic, key, value and headers are kept as bytes."""
+    """Otherwise a dead letter would differ from the record that it carries, for example in the bytes of its key."""
     record = OutgoingRecord(stream.events, b"\x00key", b"\xffvalue", [("a", b"1"), ("a", b"2"), ("empty", b"")])
     write_all(stream.sink(), [record])
 
@@ -179,7 +179,7 @@ def test_record_is_read_as_it_was_written(stream: Stream) -> None:
 
 
 def test_records_without_key_or_value_can_be_written(stream: Stream) -> None:
-    """Otherwise the dead letter of a tombstone could not be written: Kafka permits a record whose key and value are both null."""
+    """Otherwise the dead letter of a tombstone, whose key may be null too, could not be written."""
     written = [
         OutgoingRecord(stream.alerts, None, None, [("a", b"1")]),
         OutgoingRecord(stream.alerts, b"k", None, []),
@@ -193,7 +193,7 @@ def test_records_without_key_or_value_can_be_written(stream: Stream) -> None:
 
 
 def test_batch_closes_at_its_largest_size(stream: Stream) -> None:
-    """Memory would grow with the backlog instead of the batch size."""
+    """Otherwise memory would grow with the backlog instead of the batch size."""
     write(stream, *[b"x"] * 30)
     source = stream.source()
     sizes: list[int] = []
@@ -207,7 +207,7 @@ def test_batch_closes_at_its_largest_size(stream: Stream) -> None:
 
 
 def test_next_offsets_follow_the_last_records(stream: Stream) -> None:
-    """Otherwise a commit would skip records that are in no batch, or repeat records that are."""
+    """Otherwise a commit would skip records that are in no batch, or cause records to be processed again."""
     write(stream, *[b"x"] * 9)
     source = stream.source()
     expected: dict[Partition, int] = {}
@@ -239,7 +239,7 @@ def test_next_member_continues_at_the_committed_offset(stream: Stream) -> None:
 
 
 def test_uncommitted_records_are_read_again(stream: Stream) -> None:
-    """A crash before the commit would lose records, instead of reading them again."""
+    """Otherwise a crash before the commit would lose records."""
     write(stream, *[b"x"] * 5)
     first = stream.source()
     read(first, 5)
@@ -249,7 +249,7 @@ def test_uncommitted_records_are_read_again(stream: Stream) -> None:
 
 
 def test_commit_now_returns_after_the_commit(stream: Stream) -> None:
-    """Otherwise the last commit of a shutdown would be lost, and its records read again after every restart."""
+    """Otherwise a shutdown would end before its last commit, and every restart would read records again."""
     write(stream, *[b"x"] * 3)
     source = stream.source()
     read(source, 3)
@@ -262,7 +262,7 @@ def test_commit_now_returns_after_the_commit(stream: Stream) -> None:
 
 
 def test_offsets_of_partitions_that_are_not_assigned_are_not_committed(stream: Stream) -> None:
-    """Otherwise after a rebalance this member would overwrite the committed offset of the partition's new owner."""
+    """Otherwise a member would overwrite the committed offset of a partition's new owner after a rebalance."""
     source = stream.source()
     wait_for_assignment(source)
 
@@ -273,7 +273,7 @@ def test_offsets_of_partitions_that_are_not_assigned_are_not_committed(stream: S
 
 
 def test_paused_source_returns_nothing_and_loses_nothing(stream: Stream) -> None:
-    """Otherwise records read while a delivery waits for acknowledgements would be lost."""
+    """Otherwise records would be lost, or fill the memory, while a delivery waits for acknowledgements."""
     write(stream, *[b"x"] * 5)
     source = stream.source()
     next_record(source)
@@ -287,7 +287,7 @@ def test_paused_source_returns_nothing_and_loses_nothing(stream: Stream) -> None
 
 
 def test_lag_is_the_number_of_records_left_to_read(stream: Stream) -> None:
-    """Otherwise the dashboard would show a lag that is not there, or hide one."""
+    """Otherwise the dashboard would show a lag that does not exist, or hide a real one."""
     write(stream, *[b"x"] * 12)
     source = stream.source()
     read(source, 12, max_records=5)
@@ -313,7 +313,7 @@ def test_listener_is_told_about_the_assignment(stream: Stream) -> None:
 
 
 def test_idle_topic_does_not_look_like_an_outage(stream: Stream) -> None:
-    """The service would report that brokers are not responding (after 10 s without an answer) on every quiet topic."""
+    """Otherwise the service would report on every quiet topic that brokers are not responding."""
     source = stream.source()
     wait_for_assignment(source)
     source.pause()
@@ -328,17 +328,17 @@ def test_idle_topic_does_not_look_like_an_outage(stream: Stream) -> None:
 
 
 def wait_until_committed(stream: Stream, batch: Batch) -> None:
-    """Brokers answer a commit before they write its transaction markers, so its offsets are visible a moment later."""
+    """Wait for the batch's offsets: brokers answer a commit before they write the markers that make it visible."""
     wait_until(lambda: stream.committed() == dict(batch.next_offsets), "the offsets of the transaction")
 
 
 def wait_until_written(stream: Stream, number: int) -> None:
-    """Wait for this number of alerts, which are visible a moment later for the same reason."""
+    """Wait for this number of alerts, which become visible a moment after the commit too."""
     wait_until(lambda: len(stream.records(stream.alerts)) == number, f"{number} alerts")
 
 
 def test_transaction_writes_outputs_and_commits_offsets(stream: Stream) -> None:
-    """Otherwise exactly-once would lose alerts or write duplicates: outputs and offsets must be committed together."""
+    """Otherwise exactly-once would lose alerts or write duplicates."""
     write(stream, b"1", b"2", keys=[b"k", b"k"])
     source, transactions = stream.source(), stream.transactions()
 
@@ -352,7 +352,7 @@ def test_transaction_writes_outputs_and_commits_offsets(stream: Stream) -> None:
 
 
 def test_transaction_without_outputs_commits_offsets(stream: Stream) -> None:
-    """Otherwise most batches have no alert; their records would be read again after every restart."""
+    """Otherwise every restart would read batches without an alert again, and most batches have none."""
     write(stream, b"1")
     source, transactions = stream.source(), stream.transactions()
     batch = next_batch(source)
@@ -362,7 +362,7 @@ def test_transaction_without_outputs_commits_offsets(stream: Stream) -> None:
 
 
 def test_rewound_source_reads_uncommitted_records_again(stream: Stream) -> None:
-    """Otherwise records of an aborted transaction would be skipped, also when the group has not committed any offset yet."""
+    """Otherwise the records of an aborted transaction would be skipped."""
     write(stream, b"1", b"2", keys=[b"k", b"k"])
     source, transactions = stream.source(), stream.transactions()
     first = next_batch(source)

@@ -10,7 +10,7 @@ _TIMEOUT_S = 60
 
 
 def run_on_terminal(*arguments: str) -> tuple[int, str]:
-    """The exit code of `detector` with these arguments, and what it wrote to the terminal."""
+    """Run `detector` with these arguments on a terminal; returns its exit code and what it wrote."""
     reading_end, writing_end = pty.openpty()
     try:
         with os.fdopen(writing_end, "wb") as terminal:

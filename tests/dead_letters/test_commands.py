@@ -18,7 +18,7 @@ def options(kafka, model):
 
 
 def test_dead_letters_are_shown_and_replayed_and_the_outcome_is_printed(kafka, options, tmp_path):
-    """Otherwise an operator could not find the cause of dead letters, replay them after a fix, and see whether it worked."""
+    """Otherwise an operator could neither find the cause of dead letters nor replay them after a fix."""
     write(kafka, [OutgoingRecord(kafka.events_topic, b"k", b"{", [("own", b"1")])])
     with running_detector(options, tmp_path / "log") as daemon:
         wait_until(lambda: read_topic(kafka, kafka.dead_letter_topic), "a dead letter")
@@ -51,8 +51,8 @@ def test_dead_letters_are_shown_and_replayed_and_the_outcome_is_printed(kafka, o
     assert all((record.key, record.headers[0]) == (b"k", ("own", b"1")) for record in bad)
 
 
-def test_dry_run_and_replay_without_a_daemon(kafka, options):
-    """A dry run would send records, or a replay without a daemon would wait without end or look successful."""
+def test_dry_run_sends_nothing_and_replay_without_a_daemon_fails(kafka, options):
+    """Otherwise a trial would change the topic, or a replay that no daemon reads would look successful."""
     write(kafka, [new_dead_letter(kafka, b"x")])
 
     done = detector(*options, "dead-letter", "replay", "--dry-run", "--since", "1h", "--wait", "9")
@@ -96,8 +96,8 @@ def test_empty_topic_and_errors_are_one_line_each(options, kafka):
     assert done.stderr == "detector: Kafka brokers unreachable: 127.0.0.1:1: Connection refused\n"
 
 
-def test_tables_on_a_terminal(kafka, options):
-    """Otherwise an operator would get no tables on a terminal, or a hostile value would control the terminal."""
+def test_terminal_gets_tables_without_escape_sequences(kafka, options):
+    """Otherwise dead letters would be hard to read, or a hostile record could control the operator's terminal."""
     write(kafka, [new_dead_letter(kafka, b"\x1b[2J[red]", "not_json", detail="malformed")])
 
     code, output = run_on_terminal(*options, "dead-letter", "show")

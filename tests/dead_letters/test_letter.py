@@ -28,7 +28,7 @@ def parsed(read: Record) -> DeadLetter:
 
 
 def test_original_record_keeps_its_headers_even_with_the_services_names():
-    """Otherwise a record from another detector upstream would lose that detector's headers."""
+    """Otherwise a record that another detector wrote as a dead letter would lose the headers of that detector."""
     letter = parsed(as_dead_letter(record(UPSTREAM)))
 
     assert (letter.topic, letter.partition, letter.offset, letter.timestamp_ms) == (
@@ -55,7 +55,7 @@ def test_any_headers_are_kept_over_any_number_of_replays(headers, replays):
 
 
 def test_names_of_null_headers_are_kept_over_replays():
-    """Otherwise consumers could not tell a header that was null from an empty one."""
+    """Otherwise consumers could not tell whether a header was null or empty."""
     null_names = (NULL_HEADERS, b"a")
     first = original_record(parsed(as_dead_letter(record([("a", b""), ("b", b"")]), [null_names])), "process-events")
     assert first.headers == [("a", b""), ("b", b""), (ATTEMPT, b"1"), null_names]
@@ -95,5 +95,5 @@ def test_attempt_header_that_the_service_did_not_write_is_kept(own):
     ],
 )
 def test_record_that_the_service_did_not_write_is_no_dead_letter(headers):
-    """Otherwise records of others on the dead-letter topic would be sent to the events topic."""
+    """Otherwise other programs' records on the dead-letter topic would be sent to the events topic."""
     assert parse_dead_letter(record(headers)) is None

@@ -32,20 +32,20 @@ def test_since_is_a_time(text):
 
 
 def test_since_before_the_epoch_selects_everything():
-    """Otherwise a large age would be an error, because Kafka has no timestamps before 1970."""
+    """Otherwise a very large age would be an error, because Kafka has no timestamps before 1970."""
     assert parse_selection(None, "0001-01-01T00:00:00Z").since_ms == 0
     assert parse_selection(None, "999999999w").since_ms == 0
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2", "2 h", "-2h", "2023-11-14", "2023-11-14T22:13:20", "٣h"])
 def test_invalid_since_is_an_error_that_says_what_to_write(text):
-    """Operators would not learn the valid forms; a time without a time zone would differ between machines."""
+    """Otherwise operators would not learn the valid forms, or a time would mean something else on each machine."""
     with pytest.raises(UsageError, match=rf"^--since {text}: .*; write 2026-11-21T10:00:00Z, or an age such as 30m"):
         parse_selection(None, text)
 
 
 def test_unknown_reason_is_an_error_with_the_nearest_and_all_reasons():
-    """Otherwise a mistyped reason would look like an empty topic."""
+    """Otherwise a mistyped reason would look as if there were no dead letters."""
     with pytest.raises(
         UsageError,
         match="^--reason wrong-type: no such reason; did you mean wrong_type[?] the reasons are tombstone, not_utf8",
@@ -56,7 +56,7 @@ def test_unknown_reason_is_an_error_with_the_nearest_and_all_reasons():
 
 
 def test_selection_is_by_reason_and_by_each_records_own_time():
-    """Otherwise dead letters that are too old would be selected, when the clocks of instances differ."""
+    """Otherwise old dead letters would be selected when the clocks of instances differ."""
     kafka = KafkaSettings()
 
     def written(reason: str, timestamp: int) -> ReadRecord:
@@ -86,12 +86,12 @@ def test_selection_is_by_reason_and_by_each_records_own_time():
     ],
 )
 def test_preview_has_no_effect_on_a_terminal(value, shown):
-    """Otherwise whoever can write to the events topic could control an operator's terminal."""
+    """Otherwise anyone who can write to the events topic could control an operator's terminal."""
     assert preview(value) == shown
 
 
 def test_any_timestamp_can_be_printed():
-    """Otherwise `dead-letter show` would fail on a record whose producer wrote an absurd timestamp."""
+    """Otherwise `dead-letter show` would fail on a record whose producer wrote an impossible timestamp."""
     assert format_timestamp(1_700_000_000_000) == "2023-11-14T22:13:20Z"
     assert format_timestamp(-1) == "(no time)"
     assert format_timestamp(2**63 - 1) == f"{2**63 - 1} ms"

@@ -49,7 +49,7 @@ def test_replayed_records_are_the_original_bytes(kafka):
 
 
 def test_dead_letter_that_had_all_attempts_is_skipped(kafka):
-    """A record that is always invalid would be replayed without end."""
+    """Otherwise a record that is always invalid would be replayed without end."""
     for attempts in range(1, 5):
         write(kafka, [new_dead_letter(kafka, b"%d" % attempts, headers=[(ATTEMPT, b"%d" % attempts)])])
 
@@ -62,7 +62,7 @@ def test_dead_letter_that_had_all_attempts_is_skipped(kafka):
 
 
 def test_reason_since_and_limit_select(kafka):
-    """Otherwise an operator could not replay only the records that a fix concerns, or a few of them first."""
+    """Otherwise an operator could not replay only the records that a fix concerns, or try a few of them first."""
     for number in range(4):
         write_at(
             kafka, new_dead_letter(kafka, b"%d" % number, ("not_json", "wrong_type")[number % 2]), SOURCE_MS + number
@@ -77,7 +77,7 @@ def test_reason_since_and_limit_select(kafka):
 
 
 def test_dry_run_sends_nothing(kafka):
-    """Otherwise a dry run would send records, or control the terminal."""
+    """Otherwise an operator could not look at dead letters before replaying them."""
     write(
         kafka,
         [
@@ -95,7 +95,7 @@ def test_dry_run_sends_nothing(kafka):
 
 
 def test_dead_letters_written_during_the_run_are_not_replayed(kafka):
-    """Otherwise a run would never end when each replayed record becomes a dead letter at once."""
+    """Otherwise a run would never end while the daemon turns each replayed record into a dead letter again."""
     write(kafka, [new_dead_letter(kafka, b"first")])
 
     with open_replay(kafka, Rules()) as run:
@@ -106,7 +106,7 @@ def test_dead_letters_written_during_the_run_are_not_replayed(kafka):
 
 
 def test_stop_request_ends_the_run_with_the_right_count(kafka):
-    """Otherwise after Ctrl-C the printed number of replayed records would be wrong."""
+    """Otherwise the number that is printed after Ctrl-C would be wrong."""
     write(kafka, [new_dead_letter(kafka, b"x" * 500, offset=number) for number in range(3000)])
     stopped: list[int] = []
 
@@ -119,7 +119,7 @@ def test_stop_request_ends_the_run_with_the_right_count(kafka):
 
 
 def test_fatal_rejection_is_an_error_with_the_number_replayed_before(kafka):
-    """A record that its topic no longer permits would be retried without end."""
+    """Otherwise a record that is too large for its topic would be retried without end."""
     smaller = ConfigResource(ConfigResourceType.TOPIC, kafka.events_topic, configs={"max.message.bytes": "1000"})
     with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)) as admin:
         admin.alter_configs([smaller])
@@ -134,7 +134,7 @@ def test_fatal_rejection_is_an_error_with_the_number_replayed_before(kafka):
 
 
 def test_topic_that_was_deleted_meanwhile_ends_the_run(kafka):
-    """Otherwise a run whose topic was deleted meanwhile would never end, or would create the topic with the broker's defaults."""
+    """Otherwise the run would never end, or would create the topic with the broker's default settings."""
     written: list[tuple[Partition, int]] = []
     opened = writer.Writer(kafka)
     record = OutgoingRecord("no-such-topic", None, b"x", [])
@@ -148,7 +148,7 @@ def test_topic_that_was_deleted_meanwhile_ends_the_run(kafka):
 
 
 def test_without_a_daemon_no_record_is_accepted(kafka):
-    """Otherwise the outcome would look like success although no daemon has read the records."""
+    """Otherwise a replay would look successful although no daemon has read the records."""
     write(kafka, [new_dead_letter(kafka, b"x"), new_dead_letter(kafka, b"y")])
     with open_replay(kafka, Rules()) as run:
         run.send()
@@ -157,7 +157,7 @@ def test_without_a_daemon_no_record_is_accepted(kafka):
 
 
 def test_written_offsets_are_exact():
-    """Otherwise the outcome would count other producers' records, or records that were not read."""
+    """Otherwise the outcome would count other producers' records, or records that no daemon has read."""
     one, two = Partition("t", 0), Partition("t", 1)
     written = WrittenOffsets()
     written.add([(one, 3), (one, 5), (two, 0)])

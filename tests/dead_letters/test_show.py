@@ -42,7 +42,7 @@ def test_reasons_are_counted_with_times_and_a_few_examples(kafka):
 
 
 def test_records_of_others_are_counted_separately(kafka):
-    """Otherwise other records in the topic would be missing, or invented reasons would fill the memory."""
+    """Otherwise foreign records would be missing from the summary, or their invented reasons would fill the memory."""
     foreign = OutgoingRecord(kafka.dead_letter_topic, None, b"?", [("dead-letter-reason", b"mine")])
     write(kafka, [foreign, new_dead_letter(kafka, b"x", "bored\x1b[2J", detail="d")])
 
@@ -57,7 +57,7 @@ def test_records_of_others_are_counted_separately(kafka):
 
 
 def test_since_reads_only_what_was_written_since(kafka):
-    """Otherwise an operator could not see whether there are new dead letters since a fix."""
+    """Otherwise an operator could not see whether new dead letters were written after a fix."""
     for number in range(4):
         write_at(kafka, new_dead_letter(kafka, b"%d" % number), SOURCE_MS + number * 1000)
 
@@ -69,7 +69,7 @@ def test_since_reads_only_what_was_written_since(kafka):
 
 
 def test_no_escape_sequence_reaches_the_output(kafka):
-    """Otherwise a hostile record would control an operator's terminal."""
+    """Otherwise a hostile record could control an operator's terminal."""
     text = HOSTILE.decode("latin-1")
     write(
         kafka,
@@ -86,7 +86,7 @@ def test_no_escape_sequence_reaches_the_output(kafka):
 
 
 def test_records_of_aborted_transactions_are_not_read(kafka):
-    """Otherwise dead letters of aborted transactions would be counted, or a topic that ends with one would block the command."""
+    """Otherwise discarded dead letters would be counted, or the command would hang on a topic that ends with them."""
     record = new_dead_letter(kafka, b"")
     opened = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers, transactional_id=kafka.group_id)
     with closing(opened) as producer:
@@ -102,7 +102,7 @@ def test_records_of_aborted_transactions_are_not_read(kafka):
 
 
 def test_reading_creates_no_consumer_group(kafka):
-    """Otherwise the daemon's group would rebalance when an operator looks at dead letters."""
+    """Otherwise a look at dead letters would cause a rebalance of the daemon's group."""
     write(kafka, [new_dead_letter(kafka, b"x")])
     summarize(kafka, Selection(), examples=3)
 
@@ -125,7 +125,7 @@ def test_long_topic_is_read_completely_or_until_a_stop_request(kafka):
 
 
 def test_reading_ends_with_an_error_without_progress(kafka, monkeypatch):
-    """The command would wait without end for a broker that is unavailable."""
+    """Otherwise the command would wait without end for an unavailable broker."""
     monkeypatch.setattr(reader_module, "_NO_PROGRESS_S", 0.5)
     partition = Partition(kafka.dead_letter_topic, 0)
     with (
@@ -136,7 +136,7 @@ def test_reading_ends_with_an_error_without_progress(kafka, monkeypatch):
 
 
 def test_server_that_is_not_kafka_is_one_line_within_seconds(kafka):
-    """Otherwise a wrong port, or a listener with TLS, would block the command."""
+    """Otherwise the command would hang when its user gives a wrong port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         started = time.monotonic()

@@ -45,7 +45,7 @@ def _is_up(address: str) -> bool:
 
 
 def _request(address: str, new_alerts: list[Alert] | None = None) -> Any:
-    """Post new alerts, or get all alerts."""
+    """Post new alerts or, without any, return all alerts."""
     request = urllib.request.Request(f"http://{address}/api/v2/alerts", headers={"Content-Type": "application/json"})
     if new_alerts is not None:
         request.data = json.dumps(new_alerts).encode()
@@ -87,7 +87,7 @@ def _alert(name: str, severity: str, job: str, instance: str | None = None) -> A
 def test_consequences_of_an_alert_are_inhibited(
     alertmanager: str, job: str, cause: Alert, inhibited: Alert, unrelated: Alert
 ) -> None:
-    """Whoever is paged at 3 a.m. sees the cause once, none of its consequences, and every unrelated alert."""
+    """Otherwise the person on call would get many alerts for one cause, or miss an alert that is unrelated to it."""
     alerts = cause, inhibited, unrelated
     _request(alertmanager, list(alerts))
 

@@ -16,7 +16,7 @@ TLS = ROOT / "docker-compose.tls.yml"
 
 
 def _services() -> dict[str, dict[str, Any]]:
-    """The services of both files, those of the TLS file merged into the plain ones."""
+    """The services of both compose files: those of the TLS file override the plain ones."""
     tls, plain = (yaml.safe_load(path.read_text())["services"] for path in (TLS, FILE))
     merged: dict[str, dict[str, Any]] = {name: plain.get(name, {}) | tls.get(name, {}) for name in plain | tls}
     return {name: service for name, service in merged.items() if "image" in service}
@@ -25,7 +25,7 @@ def _services() -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("files", [[FILE], [FILE, TLS]], ids=["plain", "tls"])
 @pytest.mark.parametrize("command", [["docker", "compose"], ["docker-compose"]], ids=["v2", "v1"])
 def test_compose_accepts_the_files(command: list[str], files: list[Path]) -> None:
-    """`docker compose up` works with Compose v2 and with v1, with and without TLS."""
+    """Otherwise `docker compose up` would fail, perhaps only with Compose v1 or only with TLS."""
     if shutil.which(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed")
     if subprocess.run([*command, "version"], capture_output=True, check=False).returncode:
@@ -40,7 +40,7 @@ def test_compose_accepts_the_files(command: list[str], files: list[Path]) -> Non
 
 
 def test_every_service_is_restricted() -> None:
-    """A vulnerability in one container does not give access to the whole machine."""
+    """Otherwise a vulnerability in one container could give access to the whole machine."""
     for name, service in _services().items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
@@ -50,7 +50,7 @@ def test_every_service_is_restricted() -> None:
 
 
 def test_every_image_is_pinned_to_a_version() -> None:
-    """Otherwise `latest` could become a version that nobody has tested with this stack."""
+    """Otherwise the stack would run versions that nobody has tested together, because `latest` changes."""
     for name, service in _services().items():
         tag = service["image"].partition(":")[2]
         assert tag not in ("", "latest"), name

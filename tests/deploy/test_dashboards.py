@@ -17,7 +17,7 @@ from tests.deploy.queries import DASHBOARDS, DEPLOY, ROOT, dashboard_queries, ru
 
 
 def _panels() -> list[tuple[str, dict[str, Any]]]:
-    """Each panel with the name of its dashboard."""
+    """Each panel, with the name of its dashboard."""
     return [
         (path.stem, panel)
         for path in DASHBOARDS
@@ -27,12 +27,12 @@ def _panels() -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_committed_json_matches_its_source() -> None:
-    """Otherwise a change of the source that was not written to the JSON (`make dashboards`) would never reach Grafana."""
+    """Otherwise a change of a dashboard's source would never reach Grafana."""
     assert {path.name: path.read_text() for path in DASHBOARDS} == dashboards()
 
 
 def test_every_panel_has_title_unit_description_and_links() -> None:
-    """At 3 a.m. nobody can read a panel that lacks its unit or does not say what to do."""
+    """Otherwise nobody could read the panel at 3 a.m., or know what to do."""
     for dashboard, panel in _panels():
         name = f"{dashboard}: {panel.get('title')}"
         assert panel["title"], name
@@ -43,7 +43,7 @@ def test_every_panel_has_title_unit_description_and_links() -> None:
 
 
 def test_runbooks_named_in_panels_exist() -> None:
-    """A panel must not send its reader to a runbook that does not exist."""
+    """Otherwise a panel would name a runbook that nobody can find."""
     named = {name for _, panel in _panels() for name in re.findall(r"docs/runbooks/[\w.-]+\.md", panel["description"])}
 
     assert named
@@ -51,7 +51,7 @@ def test_runbooks_named_in_panels_exist() -> None:
 
 
 def test_runbooks_named_in_panels_are_linked() -> None:
-    """At 3 a.m. a runbook is one click away; the compose file mounts the runbooks where the links point."""
+    """Otherwise an operator would have to search for a runbook during an incident."""
     served = "./docs/runbooks:/usr/share/grafana/public/docs/runbooks:ro"
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     assert served in compose["services"]["grafana"]["volumes"]
@@ -62,7 +62,7 @@ def test_runbooks_named_in_panels_are_linked() -> None:
 
 
 def test_every_variable_has_an_effect() -> None:
-    """A variable without an effect misleads, and so does a panel that ignores the selected partitions."""
+    """Otherwise an operator would select something, for example a partition, and still see the data of all."""
     for path in DASHBOARDS:
         dashboard = json.loads(path.read_text())
         expressions = [query["expr"] for panel in dashboard["panels"] for query in panel.get("targets", ())]
@@ -73,7 +73,7 @@ def test_every_variable_has_an_effect() -> None:
 
 
 def test_data_source_is_the_provisioned_one() -> None:
-    """Dashboards show data without asking for a data source first."""
+    """Otherwise the dashboards would show no data until somebody selects a data source."""
     (provisioned,) = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/prometheus.yml").read_text())[
         "datasources"
     ]
@@ -84,7 +84,7 @@ def test_data_source_is_the_provisioned_one() -> None:
 
 
 def test_panels_do_not_overlap() -> None:
-    """Otherwise Grafana would move one of two overlapping panels, and where to depends on its version."""
+    """Otherwise Grafana would move a panel, to a place that depends on its version."""
     for path in DASHBOARDS:
         taken: dict[tuple[int, int], str] = {}
         for panel in json.loads(path.read_text())["panels"]:
@@ -98,7 +98,7 @@ def test_panels_do_not_overlap() -> None:
 
 
 def test_every_metric_is_used() -> None:
-    """A metric that is in no panel and no rule costs something and helps nobody."""
+    """Otherwise Prometheus would store a metric that no panel shows and no rule uses."""
     metrics = Metrics(client="kafka-python", severities=SEVERITIES, dead_letter_reasons=REASONS)
     text = " ".join(
         [
@@ -117,7 +117,7 @@ def test_every_metric_is_used() -> None:
 
 
 def test_pictures_without_a_prometheus_fail_with_one_line() -> None:
-    """After a wrong address the user reads what to do instead of a traceback."""
+    """Otherwise a wrong address would give a traceback instead of a line that says what to do."""
     message = r"^Prometheus at http://127.0.0.1:1 is not responding: .*; pass the address of a running Prometheus$"
     with pytest.raises(SystemExit, match=message):
         History("http://127.0.0.1:1", minutes=1).series("up", "")

@@ -80,7 +80,7 @@ def prometheus(daemon: RunningDetector, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def under_replay(prometheus: Prometheus, kafka: KafkaSettings) -> Iterator[Prometheus]:
-    """Prometheus while valid events and a few invalid records arrive, until the tests of this file are done."""
+    """Prometheus, while valid events and a few invalid records arrive until this module's tests are done."""
     wait_until(lambda: prometheus.values("detector_records_consumed_total"), "the first scrape", 60)
     stop = threading.Event()
     producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers)
@@ -113,7 +113,7 @@ def _wait_for_data(server: Prometheus, expressions: dict[str, str]) -> None:
 
 
 def test_every_panel_shows_data(under_replay: Prometheus) -> None:
-    """An empty panel would otherwise be noticed in the night in which somebody needs it."""
+    """Otherwise an operator would find an empty panel during an incident."""
     expressions = {
         f"{query.name}: {query.expression}": query.runnable("5s")
         for query in dashboard_queries()
@@ -125,7 +125,7 @@ def test_every_panel_shows_data(under_replay: Prometheus) -> None:
 
 
 def test_often_empty_queries_are_valid(under_replay: Prometheus) -> None:
-    """Prometheus accepts the queries that may return nothing; the list of exceptions has no outdated entry."""
+    """Otherwise a broken query would look like one that has no data yet."""
     often_empty = [query for query in dashboard_queries() if query.name in OFTEN_EMPTY]
 
     assert {query.name for query in often_empty} == set(OFTEN_EMPTY)
@@ -134,12 +134,12 @@ def test_often_empty_queries_are_valid(under_replay: Prometheus) -> None:
 
 
 def test_every_recorded_series_has_data(under_replay: Prometheus) -> None:
-    """Otherwise alerts and panels that use an empty recorded series would never fire or show anything."""
+    """Otherwise alerts that use an empty recorded series would never fire, and panels would show nothing."""
     _wait_for_data(under_replay, {rule["record"]: rule["record"] for rule in rules("record")})
 
 
 def test_every_series_in_an_alert_exists(under_replay: Prometheus) -> None:
-    """Otherwise an alert with a misspelled metric or label would never fire. Counters of failures start at 0."""
+    """Otherwise an alert with a misspelled metric or label would never fire."""
     found = {selector for rule in rules("alert") for selector in selectors(rule["expr"])}
 
     assert len(found) > 10
@@ -148,7 +148,7 @@ def test_every_series_in_an_alert_exists(under_replay: Prometheus) -> None:
 
 
 def test_pictures_of_both_dashboards_can_be_drawn(under_replay: Prometheus) -> None:
-    """The pictures in the docs can be drawn again after a change: every panel with its title, unit and series."""
+    """Otherwise the pictures in the docs would stay as they were when the dashboards change."""
     for path in DASHBOARDS:
         dashboard = json.loads(path.read_text())
         figure = draw(dashboard, History(under_replay.url, minutes=1))
@@ -159,7 +159,7 @@ def test_pictures_of_both_dashboards_can_be_drawn(under_replay: Prometheus) -> N
 
 
 def test_no_alert_fires_while_everything_works(under_replay: Prometheus) -> None:
-    """A healthy detector pages nobody, and Prometheus evaluates every rule without an error."""
+    """Otherwise a healthy detector would page somebody, or a rule that fails to evaluate would go unnoticed."""
 
     def evaluated() -> list[dict[str, Any]] | None:
         found = [rule for group in under_replay.get("rules")["groups"] for rule in group["rules"]]

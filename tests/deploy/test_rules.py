@@ -25,23 +25,23 @@ def _run(tool: str, *arguments: str | Path) -> None:
 
 
 def test_configuration_is_valid() -> None:
-    """Otherwise Prometheus would not start with an invalid configuration."""
+    """Otherwise Prometheus would not start."""
     _run("promtool", "check", "config", FOLDER / "prometheus.yml")
 
 
 def test_rules_are_valid_and_unique() -> None:
-    """With a single invalid rule Prometheus loads none."""
+    """Otherwise Prometheus would not load any rule, because one invalid rule is enough for that."""
     _run("promtool", "check", "rules", "--lint=all", "--lint-fatal", *sorted((FOLDER / "rules").glob("*.yml")))
 
 
 @pytest.mark.parametrize("cases", CASES, ids=lambda path: path.stem)
 def test_alerts_fire_only_when_they_should(cases: Path) -> None:
-    """An alert that never fires is useless, and one that fires every night gets silenced."""
+    """Otherwise a real problem would page nobody, or false alarms would lead somebody to silence the alert."""
     _run("promtool", "test", "rules", cases)
 
 
 def test_every_alert_has_a_firing_and_a_quiet_case() -> None:
-    """An alert without these two cases could stop firing, or fire all the time, unnoticed."""
+    """Otherwise an alert could stop firing, or fire all the time, without any test noticing."""
     cases = [case for path in CASES for case in yaml.safe_load(path.read_text())["tests"]]
     fires = {case["alert_rule_test"][0]["alertname"] for case in cases if case["alert_rule_test"][0]["exp_alerts"]}
     quiet = {case["alert_rule_test"][0]["alertname"] for case in cases if not case["alert_rule_test"][0]["exp_alerts"]}
@@ -51,7 +51,7 @@ def test_every_alert_has_a_firing_and_a_quiet_case() -> None:
 
 
 def test_model_versions_start_with_the_date_of_training(model: Path) -> None:
-    """Otherwise DetectorModelOld would never fire for versions in another format."""
+    """Otherwise DetectorModelOld, which reads the date from the version, would never fire."""
     (rule,) = (rule for rule in rules("alert") if rule["alert"] == "DetectorModelOld")
     (version_format,) = re.findall(r'version=~"([^"]+)"', rule["expr"])
     manifest = load_model(model).manifest
@@ -61,7 +61,7 @@ def test_model_versions_start_with_the_date_of_training(model: Path) -> None:
 
 
 def test_every_alert_says_what_to_do() -> None:
-    """Whoever is paged gets a severity, a summary, a description, and a runbook that exists and names the alert."""
+    """Otherwise the person on call would not know what the alert means or which runbook to follow."""
     for rule in rules("alert"):
         annotations = rule["annotations"]
         assert rule["labels"]["severity"] in ("critical", "warning"), rule["alert"]
@@ -71,7 +71,7 @@ def test_every_alert_says_what_to_do() -> None:
 
 
 def test_every_recorded_series_is_used() -> None:
-    """A recording rule that no alert or panel uses costs CPU and storage at each evaluation."""
+    """Otherwise Prometheus would spend CPU and storage on a series that no alert or panel uses."""
     texts = [query.expression for query in dashboard_queries()]
     texts += [rule["expr"] for kind in ("alert", "record") for rule in rules(kind)]
 
@@ -79,7 +79,7 @@ def test_every_recorded_series_is_used() -> None:
 
 
 def test_alertmanager_configuration_is_valid() -> None:
-    """Alertmanager starts with the configuration, and alerts of every severity reach a receiver."""
+    """Otherwise Alertmanager would not start, or alerts of some severity would reach nobody."""
     configuration = DEPLOY / "alertmanager" / "alertmanager.yml"
     _run("amtool", "check-config", configuration)
     for severity in ("critical", "warning", "info"):

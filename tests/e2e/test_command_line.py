@@ -35,7 +35,7 @@ from tests.helpers import (
 
 
 def test_train_run_replay_and_alerts_equal_the_offline_scores(kafka, trained_by_command, tmp_path):
-    """Otherwise the README's commands would give other alerts than the offline scores of the same file."""
+    """Otherwise the README's commands would give other alerts than `detector score` gives for the same file."""
     _, version = trained_by_command
     options = [*kafka_options(kafka), "--set", f"model.path={version.parent / 'current'}"]
     scores_file = tmp_path / "scores.csv"
@@ -84,7 +84,7 @@ def test_train_run_replay_and_alerts_equal_the_offline_scores(kafka, trained_by_
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_restart_during_a_replay_loses_no_event(kafka, options, scorer, tmp_path, number):
-    """Otherwise events would be lost when a daemon is stopped or killed while it reads."""
+    """Otherwise a daemon that is stopped or killed while it reads would lose events."""
     replaying = threading.Thread(target=detector, args=(*options, "replay", SAMPLE, "--rate", "6000"))
     with running_detector(options, tmp_path / "first") as daemon:
         daemon.wait_for_log("partitions_assigned")
@@ -103,7 +103,7 @@ def test_restart_during_a_replay_loses_no_event(kafka, options, scorer, tmp_path
 
 
 def test_each_invalid_record_becomes_one_dead_letter_with_its_reason(kafka, options, scorer, tmp_path):
-    """Otherwise an invalid record would stop the service, be lost, or have a wrong reason."""
+    """Otherwise an invalid record would stop the service, be lost, or have the wrong reason."""
     headers = [("trace", b"1")]
     values = [value for value, _ in INVALID.values()]
     records = [OutgoingRecord(kafka.events_topic, b"k", value, headers) for value in values]
@@ -167,7 +167,7 @@ def test_daemon_started_before_kafka_waits_for_the_broker_and_the_topics(model, 
 
 
 def test_broker_outage_during_a_replay_loses_no_event(model, tmp_path, scorer):
-    """Otherwise events would be lost in an outage of the broker, or the daemon would need a restart."""
+    """Otherwise an outage of the broker would cost events, or a restart of the daemon."""
     with ExitStack() as stack:
         first = stack.enter_context(EmbeddedBroker(data_dir=tmp_path / "data"))
         port = int(first.bootstrap_servers.rpartition(":")[2])
@@ -200,7 +200,7 @@ def test_stop_while_waiting_for_the_broker_is_quick(model, tmp_path):
 
 
 def test_second_signal_forces_the_exit():
-    """Otherwise an operator could not end a drain that takes too long."""
+    """Otherwise an operator could not end a drain that takes too long, except with SIGKILL."""
     with subprocess.Popen(
         [sys.executable, "-c", _SLOW_TO_STOP], stdout=subprocess.PIPE, env=os.environ | {"PYTHONUNBUFFERED": "1"}
     ) as process:
@@ -245,7 +245,7 @@ def test_two_daemons_share_the_partitions(kafka, options, scorer, tmp_path):
 
 @pytest.mark.parametrize("guarantee", ["at-least-once", "exactly-once"])
 def test_limit_on_dead_letters_stops_the_daemon_before_it_commits_further(options, kafka, guarantee):
-    """Otherwise with a wrong topic in the settings, records would be committed that nobody has read."""
+    """Otherwise a daemon with a wrong topic in its settings would turn the whole topic into dead letters."""
     write(kafka, [OutgoingRecord(kafka.events_topic, b"one partition", b"?", [])] * 100)
 
     limits = ["--set", "dead_letter.max_consecutive=30", "--set", "batch.max_records=10"]

@@ -15,7 +15,7 @@ from tests.dead_letters.written import write
 from tests.helpers import ROOT, detector, event, train_command, wait_until
 
 
-def test_exit_codes(tmp_path, model, kafka, options):
+def test_exit_code_tells_the_kind_of_error(tmp_path, model, kafka, options):
     """Otherwise supervisors, which decide by the exit code, would do the wrong thing."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -87,7 +87,7 @@ def test_check_prints_a_line_for_each_check(options, tmp_path, kafka):
 
 
 def test_config_prints_values_and_origins():
-    """Otherwise operators could not find out where a value comes from."""
+    """Otherwise operators could not find out where a setting's value comes from."""
     done = detector("config", DETECTOR_KAFKA__GROUP_ID="blue")
 
     assert done.returncode == 0
@@ -95,7 +95,7 @@ def test_config_prints_values_and_origins():
     assert "max_records = 5000  # default" in done.stdout
 
 
-def test_model_show_and_verify(model, tmp_path):
+def test_model_can_be_shown_and_verified(model, tmp_path):
     """Otherwise operators could not inspect a model, or would trust a damaged one."""
     assert "beth-mlp" in detector("model", "show", model).stdout
     assert detector("model", "verify", model).returncode == 0
@@ -103,7 +103,7 @@ def test_model_show_and_verify(model, tmp_path):
 
 
 def test_score_of_ndjson_reports_invalid_lines(model, tmp_path):
-    """Otherwise invalid lines would stop the scoring of a file, or shift the row numbers of the others."""
+    """Otherwise one invalid line would stop the scoring of a file, or shift the row numbers of the others."""
     lines = [event(userId=1), b"{", event(userId=2), b"[]"]
     (tmp_path / "events.ndjson").write_bytes(b"\n".join(lines) + b"\n")
 
@@ -115,7 +115,7 @@ def test_score_of_ndjson_reports_invalid_lines(model, tmp_path):
 
 
 def test_score_of_a_missing_file_is_one_line(model):
-    """Otherwise a mistyped path would be a traceback."""
+    """Otherwise a mistyped path would give a traceback."""
     done = detector("--set", f"model.path={model}", "score", "nowhere.csv")
 
     assert done.returncode == 2
@@ -162,7 +162,7 @@ def test_train_verb_has_the_options_of_train_py():
 
 
 def test_train_verb_reports_errors_like_train_py(tmp_path):
-    """Otherwise users who installed the package would get other exit codes or a traceback."""
+    """Otherwise users who installed the package would get other exit codes, or a traceback."""
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
     for arguments in [("rows.csv",), ("rows.csv", "--nonsense")]:
         verb, script = detector("train", *arguments, cwd=tmp_path), train_command(*arguments, cwd=tmp_path)
@@ -174,7 +174,7 @@ def test_train_verb_reports_errors_like_train_py(tmp_path):
 
 
 def test_train_verb_without_its_extra_is_one_line(tmp_path):
-    """Users without the optional packages would see a traceback, and not learn what to install."""
+    """Otherwise users without the optional packages would see a traceback, and not learn what to install."""
     (tmp_path / "sklearn.py").write_text("raise ModuleNotFoundError('No module named sklearn', name='sklearn')")
 
     done = detector("train", SAMPLE, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")

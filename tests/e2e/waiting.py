@@ -11,14 +11,14 @@ from tests.helpers import group_progress, wait_until
 
 
 def wait_until_committed(kafka: KafkaSettings, timeout_s: float = 60) -> Mapping[Partition, int]:
-    """Wait until every record of the events topic is committed; returns the committed offsets."""
+    """Wait until the group has committed every record of the events topic; returns the committed offsets."""
     with group_progress(kafka) as progress:
         wait_until(lambda: progress.lag() == 0, "the commit of the last event", timeout_s)
         return progress.committed()
 
 
 def reconciliation_of(kafka: KafkaSettings, scorer: Scorer) -> Reconciliation:
-    """The reconciliation of a test's topics, once every event is committed."""
+    """The reconciliation of a test's topics, after every event is committed."""
     committed = wait_until_committed(kafka)
     topics = kafka.events_topic, kafka.alerts_topic, kafka.dead_letter_topic
     events, alerts, dead_letters = (read_topic(kafka, topic) for topic in topics)

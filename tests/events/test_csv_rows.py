@@ -21,15 +21,15 @@ def write(tmp_path: Path, text: str | bytes) -> Path:
 
 
 def test_bundled_sample_is_the_real_head_of_beth():
-    """Otherwise the demo and the documented figures would rest on other rows than the sample's page states."""
+    """Otherwise the demo and the documented figures would use other rows than the sample's page says."""
     rows = list(read_rows(SAMPLE, BETH.fields, require_label=True))
 
     assert len(rows) == 12_500
     assert [number for number, row in enumerate(rows) if row.label] == list(range(273))
 
 
-def test_original_16_columns_with_their_types():
-    """An alert would otherwise not have the row as it was recorded."""
+def test_original_16_columns_are_read_with_their_types():
+    """Otherwise an alert would not show its row as it was recorded."""
     first = next(read_rows(FULL_ROWS, BETH.fields))
 
     assert len(first.event) == 16
@@ -68,7 +68,7 @@ def test_variants_of_the_8_columns_are_the_same_row(tmp_path, text):
 
 
 def test_file_with_other_columns_is_an_error_with_missing_and_found_columns(tmp_path):
-    """Otherwise users would not see at once that they gave the wrong file."""
+    """Otherwise users would not see at once that they chose the wrong file."""
     with pytest.raises(UsageError, match=r"missing columns processId, .*; found a, b"):
         list(read_rows(write(tmp_path, "a,b\n1,2\n"), BETH.fields))
 
@@ -97,7 +97,7 @@ def test_invalid_row_is_an_error_with_file_line_column_and_value(tmp_path, text,
 
 
 def test_label_column_is_required_for_training_only(tmp_path):
-    """Otherwise unlabelled rows could not be replayed and scored, or training would fail later with an obscure error."""
+    """Otherwise unlabelled rows could not be scored, or a training without labels would fail with an obscure error."""
     path = write(tmp_path, HEADER.removesuffix(",sus_label") + "\n" + ROW.removesuffix(",1") + "\n")
 
     assert [row.label for row in read_rows(path, BETH.fields)] == [None]
@@ -106,6 +106,6 @@ def test_label_column_is_required_for_training_only(tmp_path):
 
 
 def test_missing_file_is_one_line():
-    """Otherwise a mistyped path would be a traceback."""
+    """Otherwise a mistyped path would give a traceback."""
     with pytest.raises(UsageError, match=r"nowhere.csv: cannot be read: No such file"):
         list(read_rows(Path("nowhere.csv"), BETH.fields))

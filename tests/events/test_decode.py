@@ -21,7 +21,7 @@ strict_decode = StrictDecoder(load_source("beth"), BETH.fields)
 
 @pytest.mark.parametrize(("value", "reason"), INVALID.values(), ids=INVALID)
 def test_invalid_record_has_its_reason_and_the_other_records_are_decoded(value, reason):
-    """One invalid record would otherwise cost the valid events around it."""
+    """Otherwise one invalid record would cost the valid events around it."""
     decoded = decode([event(userId=1), value, event(userId=2)])
 
     assert [(record.row, record.reason) for record in decoded.invalid] == [(1, reason)]
@@ -32,7 +32,7 @@ def test_invalid_record_has_its_reason_and_the_other_records_are_decoded(value, 
 
 @pytest.mark.parametrize("value", VALID.values(), ids=VALID)
 def test_valid_event_gives_the_same_fields_however_it_is_written(value):
-    """Events of producers that write JSON differently would otherwise be dead letters, or get other scores."""
+    """Otherwise events of producers that write JSON differently would get other scores or be dead letters."""
     decoded = decode([value])
 
     assert decoded.invalid == []
@@ -40,7 +40,7 @@ def test_valid_event_gives_the_same_fields_however_it_is_written(value):
 
 
 def test_both_ends_of_the_64_bit_range_are_valid():
-    """Events with the smallest or the largest integer, as a number or as text, would otherwise be dead letters."""
+    """Otherwise events with the smallest or the largest integer would be dead letters."""
     values = [event(userId=form(n)) for n in (-(2**63), 2**63 - 1) for form in (int, str)]
 
     assert decode(values).fields[:, 3].tolist() == [-(2.0**63)] * 2 + [2.0**63] * 2
@@ -64,12 +64,12 @@ def test_both_ends_of_the_64_bit_range_are_valid():
     ],
 )
 def test_label_is_sus_label_or_else_sus(fields, label):
-    """Otherwise live precision and recall would be computed from a wrong label."""
+    """Otherwise live precision and recall would be computed from wrong labels."""
     assert decode([event(**fields)]).labels.tolist() == [label]
 
 
-def test_empty_batch():
-    """A poll without records would otherwise stop the service."""
+def test_batch_without_records_is_decoded():
+    """Otherwise a poll without records would stop the service."""
     decoded = decode([])
 
     assert decoded.fields.shape == (0, 7)
@@ -97,7 +97,7 @@ records = st.lists(st.none() | st.binary() | st.text().map(str.encode) | almost_
 @settings(max_examples=400, deadline=None)
 @given(records)
 def test_any_bytes_are_an_event_or_an_invalid_record_with_a_reason(values):
-    """A value could otherwise stop the service, or be neither scored nor a dead letter."""
+    """Otherwise some value could stop the service, or be neither scored nor written as a dead letter."""
     decoded = decode(values)
 
     assert len(decoded.accepted) + len(decoded.invalid) == len(values)
@@ -109,7 +109,7 @@ def test_any_bytes_are_an_event_or_an_invalid_record_with_a_reason(values):
 @settings(max_examples=400, deadline=None)
 @given(almost_events | st.binary())
 def test_fast_decoder_agrees_with_the_strict_decoder(value):
-    """Whether an event is valid, and its numbers, would otherwise depend on the records around it."""
+    """Otherwise the same event could be valid or invalid depending on the records around it."""
     decoded = decode([value])
     try:
         row = strict_decode(value)
@@ -130,7 +130,7 @@ host_keys = st.sampled_from(['"hostName"', '"host\\u004eame"'])
     st.booleans(),
 )
 def test_host_is_the_last_value_with_that_key_when_it_is_a_string(names, others, ascii_only):
-    """Alerts of one host would otherwise have different keys, and lose their order."""
+    """Otherwise alerts of one host would have different keys, and could arrive out of order."""
 
     def as_json(value: Any) -> str:
         return json.dumps(value, ensure_ascii=ascii_only)

@@ -48,7 +48,7 @@ def encode(event: Any) -> bytes:
 
 
 def test_nested_pointers_and_escapes_find_their_values():
-    """Otherwise a sensor's nested events could not be scored, or a field would have another field's values."""
+    """Otherwise a sensor's nested events could not be scored, or a field would get another field's value."""
     decoded = nested_decode([encode(EVENT)])
 
     assert decoded.fields.tolist() == [[1, 2, 3, 4, 5, 6]]
@@ -57,14 +57,14 @@ def test_nested_pointers_and_escapes_find_their_values():
 
 @pytest.mark.parametrize("names", [["dots", "pid"], ["user"], ["pid", "dots", "user", "slash"]])
 def test_columns_are_the_requested_fields_in_their_order(names):
-    """Otherwise a model that uses few of a source's fields would get other fields' values."""
+    """Otherwise a model that uses only some of a source's fields would get the values of other fields."""
     decoded = Decoder(NESTED, names)([encode(EVENT)])
 
     assert decoded.fields.tolist() == [[FIELDS.index(name) + 1 for name in names]]
 
 
 def test_source_without_labels_gives_unlabelled_events():
-    """Otherwise unlabelled events of a sensor would count for live precision and recall."""
+    """Otherwise events without a label would count for live precision and recall."""
     source = parse_source('name = "unlabelled"\nfields = {pid = "/pid"}', "unlabelled.toml")
 
     decoded = Decoder(source, ["pid"])([b'{"pid": 7, "sus": 1}'])
@@ -73,7 +73,7 @@ def test_source_without_labels_gives_unlabelled_events():
 
 
 def test_decimal_strings_in_nested_objects_are_integers():
-    """Otherwise events with nested decimal strings would be dead letters."""
+    """Otherwise nested events whose numbers are written as strings would be dead letters."""
     event = EVENT | {"process": {"pid": "0017", "user": {"id": "-2"}}, "labels": {"sus": "0"}}
 
     decoded = nested_decode([encode(event)])
@@ -138,7 +138,7 @@ likely_events = st.fixed_dictionaries(
 @settings(max_examples=500, deadline=None)
 @given(st.lists(any_events | likely_events, max_size=4))
 def test_fast_decoder_of_a_nested_source_agrees_with_the_strict_decoder(events):
-    """Otherwise whether a nested event is valid, and its numbers, would depend on the records around it."""
+    """Otherwise the same nested event could be valid or invalid depending on the records around it."""
     decoded = nested_decode([encode(event) for event in events])
     rows, reasons = [], []
     for event in events:
@@ -185,7 +185,7 @@ FIELD = 'name = "x"\n[fields]\n'
     ],
 )
 def test_invalid_source_file_is_one_error_that_names_the_file(text, error):
-    """Otherwise authors of a source would get a traceback, or events that are decoded wrongly."""
+    """Otherwise the author of a source would get a traceback, or events that are decoded wrongly."""
     with pytest.raises(UsageError) as caught:
         parse_source(text, "sensor.toml")
 
@@ -195,6 +195,6 @@ def test_invalid_source_file_is_one_error_that_names_the_file(text, error):
 
 
 def test_field_that_a_source_lacks_is_an_error_with_its_fields():
-    """Otherwise a model whose features a source cannot give would fail with a traceback."""
+    """Otherwise a model that needs another field would fail with a traceback."""
     with pytest.raises(UsageError, match="event source nested has no field 'userId'; its fields: pid, user, call"):
         compile_source(NESTED, ["pid", "userId"])

@@ -44,7 +44,7 @@ _CLOSE_S = 5.0
 
 
 def event_pool(scorer: Scorer) -> list[bytes | None]:
-    """Record values: a fifth is suspicious and one in a hundred is invalid, so lost records and duplicates show."""
+    """Record values: a fifth is suspicious and one in a hundred is invalid, so that losses and duplicates show."""
     rows = [event(**row.event) for row in read_rows(SAMPLE, BETH.fields)]
     is_suspicious = scorer.score(rows).suspicious
     suspicious, benign = ([rows[i] for i in np.flatnonzero(is_suspicious == value)] for value in (True, False))
@@ -132,7 +132,7 @@ class Deployment:
 
     @contextmanager
     def load(self, rate: int = 1000) -> Iterator[None]:
-        """Within the block, write this many events each second."""
+        """Within the block, write this many events per second."""
         stopped = threading.Event()
         thread = threading.Thread(target=self._write_load, args=(rate, stopped), daemon=True)
         thread.start()
@@ -140,7 +140,7 @@ class Deployment:
             yield
         finally:
             stopped.set()
-            thread.join(_LOAD_STOP_S)  # after a failed test it may wait for ever for acknowledgements
+            thread.join(_LOAD_STOP_S)  # after a failed test it may wait forever for acknowledgements
 
     def _write_load(self, rate: int, stopped: threading.Event) -> None:
         with _sink(self.kafka) as sink:
@@ -152,7 +152,7 @@ class Deployment:
                 written += due
 
     def alerts(self, partitions: Collection[int] | None = None) -> int:
-        """The number of committed alerts, for events of these partitions or of all."""
+        """The number of committed alerts for events of these partitions, by default of all."""
         self._alerts_by_partition.update(alert["source"]["partition"] for alert in self._alert_reader.read())
         counts = self._alerts_by_partition
         return counts.total() if partitions is None else sum(counts[number] for number in partitions)
@@ -163,7 +163,7 @@ class Deployment:
             return progress.lag()
 
     def wait_until_committed(self) -> dict[Partition, int]:
-        """The group's offsets, once all records are committed; fails when there is no progress."""
+        """Wait until all records are committed; returns the offsets, and fails when there is no progress."""
         with group_progress(self.kafka) as progress:
             while (lag := progress.lag()) > 0:
                 _wait_for_progress(progress, lag)

@@ -1,4 +1,4 @@
-"""A broker that is killed, and comes back or does not: the service waits, says so, and recovers without help."""
+"""A killed broker, which may come back or not: the service waits, says so, and recovers without help."""
 
 import signal
 import time
@@ -12,7 +12,7 @@ from tests.faults.faulty_broker import FaultyBroker
 from tests.faults.soak import BROKER_KILLS, SOAK
 from tests.helpers import RunningDetector, wait_until
 
-# Beside other tests the time is no measurement: there the bound only shows that the service recovers.
+# In `make soak` a real limit; while other tests run, it only shows that the service recovers.
 RECOVERY_S = 5.0 if SOAK else 15.0
 DELIVERY_TIMEOUT_S = 120.0
 
@@ -20,7 +20,7 @@ DELIVERY_TIMEOUT_S = 120.0
 @pytest.mark.both_clients
 @pytest.mark.timeout(3600)
 def test_broker_killed_in_mid_batch(exposed_deployment, faulty_broker, assert_accounted_for):
-    """A broker that crashes under load and restarts on the same data costs no event and no restart of the service."""
+    """Otherwise a broker that crashes under load would cost events, or a restart of the service."""
     deployment, recovery_s = exposed_deployment, []
     with deployment.load(rate=500):
         deployment.start_ready()
@@ -66,7 +66,7 @@ def survive_outage(
 @pytest.mark.both_clients
 @pytest.mark.parametrize("guarantee", ["exactly-once"])
 def test_broker_unavailable_beyond_the_transaction_timeout(exposed_deployment, faulty_broker, assert_accounted_for):
-    """Both clients can wait for ever for a transaction whose coordinator was unavailable; the service must not."""
+    """Otherwise the service would hang after an outage, because both clients may wait forever for the transaction."""
     _, recovery_s = survive_outage(exposed_deployment, faulty_broker, TRANSACTION_TIMEOUT_MS / 1000 + 2)
 
     assert_accounted_for(exposed_deployment, "the broker unavailable beyond the transaction timeout", recovery_s)
@@ -76,7 +76,7 @@ def test_broker_unavailable_beyond_the_transaction_timeout(exposed_deployment, f
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not SOAK, reason="takes two minutes: part of `make soak`")
 def test_broker_unavailable_beyond_the_delivery_timeout(exposed_deployment, faulty_broker, assert_accounted_for):
-    """The client library drops its records after two minutes; the service must send them again."""
+    """Otherwise a long outage would cost alerts, because the client library drops them after two minutes."""
     outage_s = DELIVERY_TIMEOUT_S + 10
     daemon, recovery_s = survive_outage(exposed_deployment, faulty_broker, outage_s, alerts_before=5_000)
 
@@ -87,7 +87,7 @@ def test_broker_unavailable_beyond_the_delivery_timeout(exposed_deployment, faul
 
 
 def test_stop_with_the_broker_down_ends_in_time(exposed_deployment, faulty_broker, assert_accounted_for):
-    """A shutdown during a Kafka outage must not hang; the next instance reads the unfinished batch again."""
+    """Otherwise a shutdown during an outage would hang, or the unfinished batch would be lost."""
     deployment = exposed_deployment
     with deployment.load(rate=1000):
         daemon = deployment.start_ready("--set", "shutdown.timeout_s=4")

@@ -12,14 +12,14 @@ from detector.settings import KafkaSettings
 from tests.helpers import wait_until
 
 IDLE_POLL_S = 0.5
-"""What an idle daemon waits for records in one poll."""
+"""How long an idle daemon waits for records in one poll."""
 
 
 def test_frozen_broker_makes_the_service_not_ready(exposed_deployment, faulty_broker, assert_accounted_for, guarantee):
-    """A restart does not help against brokers that hang: the service must be alive but not ready, and say why once."""
+    """Otherwise an orchestrator would restart the service, which does not help, or nobody would see why it waits."""
     deployment = exposed_deployment
     deployment.write(5_000 if guarantee == "at-least-once" else 2_000)
-    # With so small batches it works for seconds, so outputs are in flight whenever the broker is frozen.
+    # Batches this small keep it busy for seconds, so outputs are in flight whenever the broker is frozen.
     daemon = deployment.start_ready("--set", "batch.max_records=10")
     wait_until(lambda: deployment.alerts() > 0, "alerts before the freeze")
     with faulty_broker.frozen():
@@ -36,7 +36,7 @@ def test_frozen_broker_makes_the_service_not_ready(exposed_deployment, faulty_br
 
 @pytest.mark.both_clients
 def test_unresponsive_broker_is_reported_without_work(exposed_deployment, faulty_broker, assert_accounted_for):
-    """With nothing in flight, an unresponsive broker must not look like an empty topic: nobody would look for it."""
+    """Otherwise an unresponsive broker would look like a topic without records, and nobody would notice it."""
     deployment = exposed_deployment
     deployment.write(10)
     daemon = deployment.start_ready()
@@ -58,7 +58,7 @@ def test_unresponsive_broker_is_reported_without_work(exposed_deployment, faulty
 
 @contextmanager
 def write_quota(kafka: KafkaSettings, bytes_per_s: float) -> Iterator[None]:
-    """Within the block, the brokers limit the rate at which clients of the daemon's name write."""
+    """Within the block, the brokers limit how fast the daemon may write."""
     admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
     try:
         set_write_quota(admin, bytes_per_s)
@@ -79,7 +79,7 @@ def set_write_quota(admin: KafkaAdminClient, bytes_per_s: float | None) -> None:
 
 @pytest.mark.both_clients("at-least-once")
 def test_writes_over_the_quota_are_waited_for(exposed_deployment, assert_accounted_for):
-    """Brokers that throttle the service delay its alerts, but must not make it lose them or restart."""
+    """Otherwise the service would lose alerts or restart while brokers throttle it."""
     deployment = exposed_deployment
     deployment.write(6_000)  # more than one batch: brokers answer the batch over the quota, and delay the next one
     with write_quota(deployment.kafka, 20_000.0):

@@ -31,7 +31,7 @@ def admin_client(kafka: KafkaSettings) -> Iterator[KafkaAdminClient]:
 @pytest.mark.both_clients
 @pytest.mark.timeout(3600)
 def test_killed_at_random_moments(deployment, assert_accounted_for):
-    """A crash can happen between any two statements, and during a commit; no event may be lost by it."""
+    """Otherwise a crash at some moment, for example during a commit, would cost events."""
     moments = random.Random(0)  # noqa: S311 - moments, not secrets
     assigned_s = []
     with deployment.load(rate=1000):
@@ -53,10 +53,7 @@ def test_killed_at_random_moments(deployment, assert_accounted_for):
 
 
 def test_another_takes_over_from_the_killed(deployment, assert_accounted_for):
-    """Without static membership, another instance must take over a killed one's partitions after the session timeout.
-
-    With exactly-once, the killed instance's open transaction hides the following alerts until the brokers abort it.
-    """
+    """Otherwise nobody would read the partitions of a killed instance that has no static membership."""
     with deployment.load(rate=500):
         one, two = deployment.start_ready(), deployment.start_ready()
         wait_until(lambda: two.metric("detector_assigned_partitions") == 2, "two partitions each")
@@ -77,7 +74,7 @@ def test_another_takes_over_from_the_killed(deployment, assert_accounted_for):
 
 
 def test_stopped_beyond_the_session_timeout_and_resumed(deployment, assert_accounted_for):
-    """A suspended instance resumes with a batch whose partitions belong to another by now; it must not commit it."""
+    """Otherwise an instance that was suspended would commit a batch whose partitions belong to another by now."""
     with deployment.load(rate=500):
         suspended = deployment.start_ready()
         suspended.process.send_signal(signal.SIGSTOP)
@@ -97,7 +94,7 @@ def test_stopped_beyond_the_session_timeout_and_resumed(deployment, assert_accou
 
 
 def test_instances_join_and_leave_under_load(deployment, assert_accounted_for):
-    """A rolling restart of three instances costs no event."""
+    """Otherwise a rolling restart would cost events."""
     with deployment.load(rate=1000):
         *leaving, last = [deployment.start_ready() for _ in range(3)]
         for daemon in leaving:
@@ -109,7 +106,7 @@ def test_instances_join_and_leave_under_load(deployment, assert_accounted_for):
 
 
 def test_more_partitions_are_read(deployment, assert_accounted_for):
-    """When a topic grows, its new partitions are read from their first record, without a restart."""
+    """Otherwise the events in partitions that are added to a topic would be lost, or need a restart of the service."""
     daemon = deployment.start_ready()
     with admin_client(deployment.kafka) as admin:
         admin.create_partitions({deployment.kafka.events_topic: NewPartitions(6)})
@@ -123,7 +120,7 @@ def test_more_partitions_are_read(deployment, assert_accounted_for):
 
 
 def test_retention_passes_the_committed_offset(deployment, guarantee, client):
-    """Records that retention deletes cannot be scored; the user must learn of it, and the rest must be read."""
+    """Otherwise nobody would learn that retention deleted unread records, or the remaining ones would be lost too."""
     kafka = deployment.kafka
     daemon = deployment.start_ready()
     deployment.write(400)
@@ -150,7 +147,7 @@ def test_retention_passes_the_committed_offset(deployment, guarantee, client):
 
 
 def test_deleted_alerts_topic_is_waited_for(deployment, assert_accounted_for, kafka):
-    """When somebody deletes the alerts topic, no alert is lost once the topic is created again."""
+    """Otherwise alerts would be lost until somebody creates the deleted topic again."""
     daemon = deployment.start_ready()
     with admin_client(kafka) as admin:
         admin.delete_topics([kafka.alerts_topic])

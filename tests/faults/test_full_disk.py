@@ -47,7 +47,7 @@ def fill(folder: Path) -> Path:
 
 @pytest.mark.skipif(not SOAK, reason="needs its own broker and file system: part of `make soak`")
 def test_full_disk_of_the_broker(disk, scorer, options, assert_accounted_for, tmp_path):
-    """After an operator makes room and starts Kafka again, the service continues without a restart or a lost event."""
+    """Otherwise a broker's full disk would cost events, or a restart of the service."""
     data = disk / "kafka"
     with ExitStack() as stack:
         broker = EmbeddedBroker(data_dir=data).start()

@@ -1,4 +1,4 @@
-"""Input at three times the rate that the service processes: its memory does not grow."""
+"""Memory does not grow while records arrive three times as fast as the service processes them."""
 
 import time
 
@@ -8,7 +8,7 @@ from tests.faults.soak import MEMORY_MINUTES
 from tests.helpers import RunningDetector
 
 _WARM_UP_S = 120.0
-"""Alone the process is warm within 10 s; beside other tests, on a slow machine, it was not within 30 s."""
+"""The process is warm within 10 s when it runs alone, but took over 30 s beside other tests on a slow machine."""
 _BATCH_RECORDS = {
     "at-least-once": {"kafka-python": 3, "librdkafka": 1},
     "exactly-once": {"kafka-python": 30, "librdkafka": 30},
@@ -19,11 +19,11 @@ _BACKLOG = 100_000
 """More records than either client prefetches."""
 _MEASURE_S = 5.0
 _OVERLOAD = 3.5
-"""Times the rate of the previous 5 s, so that the total is at least three times."""
+"""The load, as a multiple of the rate processed in the previous 5 s, so that the total is at least three times."""
 
 
 def processed_per_s(daemon: RunningDetector) -> float:
-    """Records per second, over the next 5 s."""
+    """The records per second that the daemon processes during the next 5 s."""
     before = daemon.metric("detector_records_consumed_total")
     time.sleep(_MEASURE_S)  # the measured interval
     return (daemon.metric("detector_records_consumed_total") - before) / _MEASURE_S
@@ -32,7 +32,7 @@ def processed_per_s(daemon: RunningDetector) -> float:
 @pytest.mark.timeout(7200)
 @pytest.mark.skipif(not MEMORY_MINUTES, reason="takes minutes: part of `make soak`")
 def test_memory_is_flat_while_the_backlog_grows(deployment, guarantee, client):
-    """A backlog must stay in Kafka: a process that keeps it in memory is killed by the system. Tolerance: 5 %."""
+    """Otherwise the system would kill the service when its backlog no longer fits into memory."""
     daemon = deployment.start_ready("--set", f"batch.max_records={_BATCH_RECORDS[guarantee][client]}")
     deployment.write(_BACKLOG)
     with deployment.load(rate=5000):
@@ -42,7 +42,7 @@ def test_memory_is_flat_while_the_backlog_grows(deployment, guarantee, client):
     consumed, lag = daemon.metric("detector_records_consumed_total"), deployment.lag()
     until = time.monotonic() + 60 * MEMORY_MINUTES
     while time.monotonic() < until:
-        # Beside other tests the processed rate varies: the load follows it.
+        # The load follows the processed rate, which varies while other tests run.
         with deployment.load(rate=int(_OVERLOAD * rate)):
             rate = processed_per_s(daemon)
             samples.append(daemon.resident_bytes())

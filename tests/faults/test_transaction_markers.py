@@ -17,7 +17,7 @@ HashSet(alerts_topic-c5f5-1) while trying to send transaction markers for anothe
 
 
 def test_only_markers_whose_outcome_is_in_the_log_are_written():
-    """Otherwise a marker with a guessed outcome would hide that the service left a transaction open: lost or duplicate alerts."""
+    """Otherwise a guessed marker would hide that the service left a transaction open."""
     assert list(skipped_markers(LOG)) == [
         SkippedMarker(TopicPartition("alerts_topic-c5f5", 3), 6003, is_commit=True),
         SkippedMarker(TopicPartition("__consumer_offsets", 0), 6003, is_commit=True),

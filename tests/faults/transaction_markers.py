@@ -1,9 +1,9 @@
 """A workaround for https://issues.apache.org/jira/browse/KAFKA-20734: writes the transaction markers that Kafka skips.
 
 A Kafka 4 broker may restart with a transaction that is committed or aborted, but whose markers are not yet written to
-all of its partitions. The broker takes partitions that have no leader at that moment for deleted, and completes the
-transaction without their markers. Readers of committed records then wait at that transaction for ever. The broker's log
-names the partitions and the outcome. Exactly these markers are written here; any other open transaction fails the test.
+all of its partitions. The broker assumes that partitions without a leader at that moment are deleted, and completes the
+transaction without their markers. Readers of committed records then wait at that transaction forever. The broker's log
+names the partitions and the outcome. Only these markers are written here; any other open transaction fails the test.
 """
 
 import re

@@ -5,7 +5,7 @@ from detector.features.beth import BETH
 
 
 def test_beth_has_the_seven_columns_in_their_order():
-    """Otherwise models trained on BETH's columns would get other columns."""
+    """Otherwise models that were trained on BETH's columns would get other columns."""
     assert BETH.names == [
         "processId",
         "threadId",

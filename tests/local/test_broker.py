@@ -39,7 +39,7 @@ def serving(tmp_path):
 
 
 def test_new_broker_passes_detector_check(serving, model):
-    """Otherwise `detector check` would fail on a new cluster, which has no group coordinator until a client asks for one."""
+    """Otherwise `detector check` would fail on a new cluster, which has no group coordinator yet."""
     _, address, _ = serving
 
     done = detector("--set", f"kafka.bootstrap_servers={address}", "--set", f"model.path={model}", "check", "--connect")
@@ -49,7 +49,7 @@ def test_new_broker_passes_detector_check(serving, model):
 
 
 def test_second_broker_on_a_folder_is_an_error_and_the_first_keeps_running(serving):
-    """Otherwise two brokers with one data folder would destroy the data."""
+    """Otherwise two brokers would destroy the data that they share."""
     process, address, folder = serving
 
     done = detector("broker", "--data-dir", folder)
@@ -64,7 +64,7 @@ def test_second_broker_on_a_folder_is_an_error_and_the_first_keeps_running(servi
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stops_cleanly_on_a_signal(serving, number):
-    """Otherwise stopping the broker would leave a Java process, or look like a failure."""
+    """Otherwise a stopped broker would leave a Java process behind, or look as if it had failed."""
     process, _, folder = serving
     assert len(java_processes(folder)) == 1
 
@@ -75,7 +75,7 @@ def test_stops_cleanly_on_a_signal(serving, number):
 
 
 def test_killed_parent_leaves_no_java_process(serving):
-    """Otherwise after a killed run, Java processes would use a laptop's memory until someone finds them."""
+    """Otherwise Java processes of killed runs would fill a laptop's memory until somebody finds them."""
     process, _, folder = serving
     (java,) = java_processes(folder)
 
@@ -85,7 +85,7 @@ def test_killed_parent_leaves_no_java_process(serving):
 
 
 def test_command_exits_when_its_broker_dies(serving):
-    """`detector broker` would look as if it still served."""
+    """Otherwise `detector broker` would look as if a broker were still running."""
     process, _, folder = serving
     os.kill(java_processes(folder)[0], signal.SIGKILL)
 
@@ -93,7 +93,7 @@ def test_command_exits_when_its_broker_dies(serving):
 
 
 def test_data_is_kept_over_a_restart_in_a_given_folder(tmp_path):
-    """Otherwise a user's topics would be lost at a restart, or be bound to one port."""
+    """Otherwise a user's topics would be lost at a restart, or could only be used on the same port."""
     with EmbeddedBroker(data_dir=tmp_path / "data") as broker:
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         create_topics(kafka, partitions=1)
@@ -139,7 +139,7 @@ def test_port_in_use_is_an_error():
     ],
 )
 def test_failed_start_shows_the_end_of_kafkas_log(properties, error):
-    """Otherwise users would not see why Kafka did not start, or data would be left on the disk."""
+    """Otherwise users would not see why Kafka did not start, or temporary data would stay on their disk."""
     broker = EmbeddedBroker(properties=properties)
     with pytest.raises(DetectorError, match=error):
         broker.start()

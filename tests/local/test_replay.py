@@ -26,7 +26,7 @@ def test_rows_become_events_with_the_host_as_their_key(kafka):
     assert {record.key for record in records} == {row["hostName"].encode() for row in rows}
 
 
-def test_limit_and_loop(kafka):
+def test_limit_and_loop_set_the_number_of_events(kafka):
     """Otherwise users could not produce a given number of events from a small file."""
     assert replay(kafka, [FULL_ROWS], limit=7).events == 7
     assert replay(kafka, [FULL_ROWS], limit=250, loop=True).events == 250
@@ -41,7 +41,7 @@ def test_rate_is_kept(kafka):
 
 
 def test_speed_follows_the_recorded_timestamps(kafka):
-    """Otherwise events would not have the recorded pace, or not the requested multiple of it."""
+    """Otherwise events would not arrive at the recorded pace, or at the requested multiple of it."""
     timestamps = [row.event["timestamp"] for row in read_rows(FULL_ROWS, BETH.fields)]
     span = max(timestamps) - timestamps[0]
 
@@ -51,7 +51,7 @@ def test_speed_follows_the_recorded_timestamps(kafka):
 
 
 def test_speed_without_timestamps_is_an_error(kafka):
-    """Users of the preprocessed files, which have no timestamps, would not learn what to use instead."""
+    """Otherwise users of files without timestamps would not learn which option to use instead."""
     with pytest.raises(
         UsageError, match="no timestamp column; --speed needs the original 16 columns: use --rate instead"
     ):
@@ -59,7 +59,7 @@ def test_speed_without_timestamps_is_an_error(kafka):
 
 
 def test_stop_request_ends_the_replay_with_the_right_count(kafka):
-    """Otherwise after Ctrl-C the printed number of events would be wrong."""
+    """Otherwise the number that is printed after Ctrl-C would be wrong."""
     calls = count()
     done = replay(kafka, [SAMPLE], loop=True, stopped=lambda: next(calls) >= 1000)
 
@@ -67,7 +67,7 @@ def test_stop_request_ends_the_replay_with_the_right_count(kafka):
 
 
 def test_loop_over_files_without_rows_ends(kafka, tmp_path):
-    """A file that has only a header would be read without end."""
+    """Otherwise a file that has only a header would be read without end."""
     (tmp_path / "rows.csv").write_text(SAMPLE.read_text().splitlines()[0] + "\n")
 
     assert replay(kafka, [tmp_path / "rows.csv"], loop=True).events == 0

@@ -69,7 +69,7 @@ def test_scores_equal_an_independent_computation_on_every_real_row(name, model, 
 # In float32 the engines' scores of this row differ by 6e-6: large terms cancel.
 @example(np.array([[-898.0, 0, -401, -1, 0, -13, -151]]), 3, 3)
 def test_engines_agree_on_any_events(features, members, seed):
-    """Otherwise a change of the engine would change alerts."""
+    """Otherwise a change from one engine to the other would change alerts."""
     network = random_network(members, ["identity", "signed_log1p"] * 3 + ["signed_log1p"], seed=seed)
     with_torch, with_numpy = (build_engine(name, network).score(features) for name in ("torch", "numpy"))
 
@@ -79,7 +79,7 @@ def test_engines_agree_on_any_events(features, members, seed):
 
 
 def test_mount_namespaces_that_differ_by_1_have_different_inputs():
-    """Otherwise events of different containers would be the same to the model: 4026531840 and 4026531841 are one float32."""
+    """Otherwise the model could not tell containers apart, because their numbers are equal when rounded to float32."""
     network = random_network()
     mean = np.zeros(7)
     mean[4] = 4026531840
@@ -99,8 +99,8 @@ def test_signed_log1p_keeps_sign_and_order():
 
 
 @pytest.mark.parametrize("name", ["torch", "numpy"])
-def test_features_in_another_order(name):
-    """Otherwise a model that lists its features in another order than the feature set would score the wrong columns."""
+def test_features_in_another_order_give_the_same_scores(name):
+    """Otherwise a model that lists its features in another order than the feature set would use wrong columns."""
     forward = random_network()
     reversed_layers = [
         [Layer(np.ascontiguousarray(first.weight[:, ::-1]), first.bias), *others] for first, *others in forward.members
@@ -117,7 +117,7 @@ def test_features_in_another_order(name):
 
 @pytest.mark.parametrize("columns", [[3], [6, 0, 3]])
 @pytest.mark.parametrize("name", ["torch", "numpy"])
-def test_subset_of_the_features_in_any_order(name, columns):
+def test_model_uses_only_its_own_features_in_any_order(name, columns):
     """Otherwise a model that uses only some of the features would score the wrong columns, or fail."""
     subset = random_network(columns=columns, transforms=["signed_log1p", "identity", "identity"])
     rows = np.random.default_rng(1).normal(size=(50, 7))

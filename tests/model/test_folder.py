@@ -44,7 +44,7 @@ def write_weights(folder, content):
 
 
 def rejection(folder):
-    """The error of a model folder that must be rejected."""
+    """The error with which a model folder is rejected; fails if it is accepted."""
     with pytest.raises(ModelError) as caught:
         load_model(folder).engine("numpy")
     assert caught.value.exit_code == 3
@@ -67,7 +67,7 @@ def test_manifest_has_the_names_of_the_contract(model):
 
 
 def test_missing_folder_is_an_error_that_says_how_to_train_a_model(tmp_path):
-    """A newcomer without a model would not know what to do."""
+    """Otherwise a newcomer without a model would not know what to do."""
     with pytest.raises(
         ModelError, match=r"nothing: no such model folder; train a model with `detector train DATA`, or set DETECTOR"
     ):
@@ -76,14 +76,14 @@ def test_missing_folder_is_an_error_that_says_how_to_train_a_model(tmp_path):
 
 @pytest.mark.parametrize("name", ["manifest.json", "weights.safetensors"])
 def test_missing_file_is_named(folder, name):
-    """Otherwise an operator would not know which file a deployment lacks."""
+    """Otherwise an operator would not know which file is missing in a deployment."""
     (folder / name).unlink()
 
     assert f"{name}: cannot be read: No such file" in rejection(folder)
 
 
 def test_changed_weights_are_rejected_because_of_their_hash(folder):
-    """Otherwise damaged weights would score events."""
+    """Otherwise the service would score events with damaged weights."""
     content = bytearray((folder / "weights.safetensors").read_bytes())
     content[-1] ^= 1
     (folder / "weights.safetensors").write_bytes(content)
@@ -92,7 +92,7 @@ def test_changed_weights_are_rejected_because_of_their_hash(folder):
 
 
 def test_pickle_with_the_name_of_the_weights_is_rejected_and_not_executed(folder):
-    """Otherwise a stranger's model folder would execute code."""
+    """Otherwise a stranger's model folder could execute code."""
 
     class Bomb:
         def __reduce__(self):
@@ -104,7 +104,7 @@ def test_pickle_with_the_name_of_the_weights_is_rejected_and_not_executed(folder
 
 
 def test_archive_of_torch_with_the_name_of_the_weights_is_rejected(folder):
-    """Otherwise a stranger's model folder would execute code: archives of `torch.save` contain a pickle."""
+    """Otherwise a stranger's model folder could execute code, because archives of `torch.save` contain a pickle."""
     archive = io.BytesIO()
     torch.save({"layers.0.weight": torch.zeros(10, 7)}, archive)
     write_weights(folder, archive.getvalue())
@@ -114,7 +114,7 @@ def test_archive_of_torch_with_the_name_of_the_weights_is_rejected(folder):
 
 @pytest.mark.parametrize("name", ["manifest.json", "weights.safetensors"])
 def test_link_out_of_the_folder_is_rejected(folder, tmp_path, name):
-    """Otherwise a stranger's model folder would make the service read other files of the host, and log their contents."""
+    """Otherwise a stranger's model folder could make the service read other files and log their contents."""
     (folder / name).replace(tmp_path / "outside")
     (folder / name).symlink_to("../outside")
 
@@ -122,7 +122,7 @@ def test_link_out_of_the_folder_is_rejected(folder, tmp_path, name):
 
 
 def test_links_within_the_folder_and_from_current_are_followed(folder, tmp_path):
-    """Otherwise model folders in Kubernetes, where files are links to a hidden folder beside them, would be rejected."""
+    """Otherwise model folders in Kubernetes, whose files are links to a hidden folder, would be rejected."""
     (folder / "..data").mkdir()
     for name in ("manifest.json", "weights.safetensors"):
         (folder / name).replace(folder / "..data" / name)
@@ -134,7 +134,7 @@ def test_links_within_the_folder_and_from_current_are_followed(folder, tmp_path)
 
 @pytest.mark.parametrize("name", ["manifest.json", "weights.safetensors"])
 def test_pipe_or_link_to_itself_is_rejected_at_once(folder, name):
-    """The service would wait without end at its start."""
+    """Otherwise the service would wait without end at its start."""
     (folder / name).unlink()
     os.mkfifo(folder / name)
     assert f"{name}: is not a regular file" in rejection(folder)
@@ -146,7 +146,7 @@ def test_pipe_or_link_to_itself_is_rejected_at_once(folder, name):
 
 @pytest.mark.parametrize(("name", "limit"), [("manifest.json", 2**24), ("weights.safetensors", 2**28)])
 def test_oversized_file_is_rejected_unread(folder, name, limit):
-    """Otherwise a huge file would use up the memory of the host."""
+    """Otherwise a huge file would use up the host's memory."""
     with (folder / name).open("r+b") as file:
         file.truncate(2**40)
 
@@ -177,7 +177,7 @@ def safetensors_file(header: Any, data: bytes = b"") -> bytes:
     ids=["empty", "huge header", "short file", "nested", "offsets", "overflow", "shape", "negative", "overlapping"],
 )
 def test_weights_with_wrong_lengths_are_rejected(folder, content):
-    """Otherwise a wrong length in a file would allocate memory, or read beyond the file."""
+    """Otherwise a wrong length in a file would make the service allocate memory, or read beyond the file."""
     write_weights(folder, content)
 
     assert "weights.safetensors" in rejection(folder)
@@ -202,7 +202,7 @@ def test_weights_with_wrong_lengths_are_rejected(folder, content):
     ],
 )
 def test_wrong_tensors_are_rejected(folder, tensors, error):
-    """Otherwise a model that does not fit its manifest would score events."""
+    """Otherwise the service would score events with weights that do not fit the manifest."""
     change_tensors(folder, **tensors)
 
     assert error in rejection(folder)
@@ -247,14 +247,14 @@ def test_wrong_manifest_is_rejected(folder, changes, error):
 
 
 def test_truncated_manifest_is_rejected(folder):
-    """Otherwise a folder that was copied incompletely would be a traceback."""
+    """Otherwise a folder that was not copied completely would give a traceback."""
     (folder / "manifest.json").write_text('{"schema": ')
 
     assert "manifest.json: " in rejection(folder)
 
 
 def test_ensemble_is_written_and_read_back(folder):
-    """Otherwise an ensemble would have other scores after it was written and read."""
+    """Otherwise an ensemble would give other scores after it was written to a folder."""
     manifest = parse_manifest((folder / "manifest.json").read_bytes())
     network = random_network(members=3)
     write_weights(folder, weights_content(network))
@@ -268,7 +268,7 @@ def test_ensemble_is_written_and_read_back(folder):
 
 
 def test_version_is_written_completely_or_not_at_all(models, model, tmp_path):
-    """Otherwise a daemon would load a half-written version, or an existing version would be overwritten."""
+    """Otherwise a daemon could load a half-written version, or an existing version could be overwritten."""
     manifest = load_model(model).manifest
     written = save_model(tmp_path, manifest, {"weights.safetensors": b"x"})
 
@@ -288,8 +288,8 @@ def test_current_is_a_relative_link_to_the_newest_version(tmp_path):
         assert str(current.readlink()) == version
 
 
-def test_verify_and_describe(model, folder):
-    """Otherwise `model show` would omit what users look for, or `model verify` would accept a damaged folder."""
+def test_folder_can_be_verified_and_described(model, folder):
+    """Otherwise `model show` would lack what users look for, or `model verify` would accept a damaged folder."""
     lines = "\n".join(describe(load_model(model).manifest))
     assert "7 → 32 → 1" in lines
     assert "beth-train-head12500.csv" in lines
@@ -308,7 +308,7 @@ def test_model_that_only_one_engine_reproduces_is_rejected(model, monkeypatch):
 
 
 def test_model_with_two_of_the_features_in_another_order_is_read(folder):
-    """Otherwise a model trained on a selection of the features would be rejected, or score other columns."""
+    """Otherwise a model that was trained on some of the features would be rejected, or use wrong columns."""
     rows = np.array([[3.0, -2.0], [0.0, 0.0]])  # userId, returnValue: the order of the feature set
     network = random_network(columns=[1, 0])
     scores = build_engine("numpy", network).score(rows)

@@ -1,4 +1,4 @@
-"""What is said in several places of the repository about one thing is the same everywhere."""
+"""Facts that are stated in several files of the repository agree."""
 
 import os
 import re
@@ -18,7 +18,7 @@ WORKFLOWS = ROOT / ".github" / "workflows"
 
 @pytest.fixture(scope="module")
 def image_python():
-    """The minor version of the images' Python."""
+    """The minor version of Python that the images use."""
     dockerfile = (ROOT / "deploy" / "docker" / "Dockerfile").read_text()
     (version,) = re.findall(r"^ARG PYTHON=(\d+\.\d+)\.\d+$", dockerfile, flags=re.MULTILINE)
     return version
@@ -31,11 +31,11 @@ def tested_pythons():
 
 
 def test_the_tests_run_on_the_python_of_the_images(image_python, tested_pythons):
-    """What passed on another Python says little about the image that is deployed."""
+    """Otherwise the deployed images could fail although all tests pass."""
     if not shutil.which("make"):
         pytest.skip("no make here")
     command = ["make", "--silent", "--eval", "chosen: ; @echo $(IMAGE_PYTHON) $(PYTHON)", "chosen"]
-    # In `make test PYTHON=...` these would answer for the Makefile.
+    # `make test PYTHON=...` sets these variables, which would override the Makefile's own choice.
     clean = {name: value for name, value in os.environ.items() if name not in {"PYTHON", "MAKEFLAGS", "MAKEOVERRIDES"}}
     done = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, check=True)
 
@@ -49,7 +49,7 @@ def test_the_tests_run_on_the_python_of_the_images(image_python, tested_pythons)
 
 
 def test_every_supported_python_is_tested(tested_pythons):
-    """A version that the package claims and no test runs on breaks without anybody noticing."""
+    """Otherwise the package could stop working on a supported version of Python without anybody noticing."""
     claimed = [line.rsplit(" ", 1)[1] for line in PROJECT["classifiers"] if "Python :: 3." in line]
 
     assert tested_pythons == claimed
@@ -57,7 +57,7 @@ def test_every_supported_python_is_tested(tested_pythons):
 
 
 def test_the_changelog_starts_with_this_version():
-    """A release whose changes are not listed, or listed under another number, cannot be looked up."""
+    """Otherwise users could not look up what a release changes."""
     versions = re.findall(r"^## \[(.+?)\] - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
 
     assert versions[0] == detector.__version__

@@ -17,14 +17,14 @@ CUDA = re.compile(r"(nvidia|cuda|triton)\b")
 
 
 def part_of_the_lock(*options):
-    """Name -> the lines of the lock that `.ci/lock.py` prints with these options."""
+    """Maps each package to the lines of the lock that `.ci/lock.py` prints for it with these options."""
     command = [sys.executable, str(ROOT / ".ci" / "lock.py"), *options]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return {lines.split("==")[0]: lines for lines in re.split(r"^(?=\w)", printed, flags=re.MULTILINE)[1:]}
 
 
 def required():
-    """Every requirement of pyproject.toml on other packages, its extras and its build backend included."""
+    """Every package that pyproject.toml requires, including those of the extras and the build backend."""
     project = PYPROJECT["project"]
     lines = [*PYPROJECT["build-system"]["requires"], *project["dependencies"]]
     lines += [line for extra in project["optional-dependencies"].values() for line in extra]
@@ -33,7 +33,7 @@ def required():
 
 @pytest.mark.parametrize("requirement", required(), ids=str)
 def test_the_lock_covers_pyproject(requirement):
-    """Without it `make install` would leave a new dependency out, or install a version that pyproject.toml excludes."""
+    """Otherwise `make install` would leave out a dependency, or install a version that pyproject.toml excludes."""
     pins = dict(re.findall(r"^(\S+)==(\S+)", LOCK.read_text(), flags=re.MULTILINE))
 
     pin = pins.get(canonicalize_name(requirement.name))
@@ -43,7 +43,7 @@ def test_the_lock_covers_pyproject(requirement):
 
 
 def test_every_locked_package_has_hashes_and_no_index():
-    """A package without a hash could be replaced by the index; the name of one index would bind everybody to it."""
+    """Otherwise a package index could replace a package, or everybody would have to use the same index."""
     text = LOCK.read_text()
 
     packages = re.split(r"^(?=\w)", text, flags=re.MULTILINE)[1:]
@@ -52,7 +52,7 @@ def test_every_locked_package_has_hashes_and_no_index():
 
 
 def test_the_slim_image_has_neither_torch_nor_the_tools():
-    """Otherwise torch alone would make the image that scores with numpy fifty times as large."""
+    """Otherwise the image that scores with numpy would be fifty times as large, because of torch alone."""
     slim = part_of_the_lock("--torch", "none")
 
     assert {"kafka-python", "numpy", "pydantic-core"} <= slim.keys()
@@ -61,13 +61,13 @@ def test_the_slim_image_has_neither_torch_nor_the_tools():
 
 
 def test_an_extra_adds_what_it_needs():
-    """`EXTRAS=librdkafka` of the image build installs that client, and `train` all of pandas' own dependencies."""
+    """Otherwise an image built with `EXTRAS=librdkafka`, or an installation with `train`, would lack packages."""
     assert "confluent-kafka" in part_of_the_lock("--torch", "none", "librdkafka")
     assert {"pandas", "python-dateutil", "torchmetrics"} <= part_of_the_lock("--torch", "none", "train").keys()
 
 
 def test_torch_from_elsewhere_leaves_out_only_torch_and_cuda():
-    """A CPU-only torch has other hashes and needs no CUDA; whatever else it needs must still be installed."""
+    """Otherwise an installation with a CPU-only torch would lack packages that torch needs."""
     whole, without = part_of_the_lock("all"), part_of_the_lock("--torch", "elsewhere", "all")
 
     left_out = whole.keys() - without.keys()
@@ -77,7 +77,7 @@ def test_torch_from_elsewhere_leaves_out_only_torch_and_cuda():
 
 
 def test_a_package_alone_comes_with_what_it_needs():
-    """The audit and the release are installed from the lock without pip's resolver: one package less breaks them."""
+    """Otherwise the audit and the release would fail, because no resolver adds what their tools need."""
     audit = part_of_the_lock("--only", "pip-audit")
 
     assert {"pip-audit", "requests", "urllib3"} <= audit.keys()

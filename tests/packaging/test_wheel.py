@@ -1,4 +1,4 @@
-"""The built wheel, used as its users do: outside of the checkout, without a file of the repository."""
+"""The built wheel, used outside of the checkout and without any file of the repository."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def environment(wheel, tmp_path_factory):
-    """A new environment with the wheel; the dependencies are those of this one, whose own `detector` it cannot see."""
+    """A new environment with the wheel, which uses this one's dependencies but cannot see its `detector`."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, symlinks=True)
     install = ["uv", "pip", "install", "--quiet", "--offline", "--no-deps", "--python", f"{folder}/bin/python", wheel]
@@ -39,7 +39,7 @@ def environment(wheel, tmp_path_factory):
 
 @pytest.fixture
 def run(environment, tmp_path, monkeypatch):
-    """Runs the installed command in an empty folder and returns its standard output."""
+    """A function that runs the installed command in an empty folder and returns its standard output."""
     monkeypatch.delenv("PYTHONPATH", raising=False)
     path = f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}"
 
@@ -61,19 +61,19 @@ def run(environment, tmp_path, monkeypatch):
 
 @pytest.fixture
 def sample(environment):
-    """The bundled sample as the wheel brought it."""
+    """The bundled sample as it is installed from the wheel."""
     package = next(environment.glob("lib/python*/site-packages/detector"))
     assert not package.is_relative_to(ROOT)
     return package / SAMPLE
 
 
-def test_version(run):
-    """The installed command says which release it is; here it also shows that it is not the checkout's that answers."""
+def test_installed_command_prints_its_version(run):
+    """Otherwise users could not see which release is installed, and these tests might run the checkout instead."""
     assert run("--version").split()[-1] == detector.__version__
 
 
-def test_train_and_score(run, sample, tmp_path):
-    """Whoever installed the package can train a model and score with it; there is no train.py in a wheel."""
+def test_installed_command_trains_and_scores(run, sample, tmp_path):
+    """Otherwise users of the package, which has no train.py, could not train a model or score with it."""
     run("train", sample, "--output", "models", "--epochs", "2")
     printed = run("score", sample, "--output", "scores.csv", settings={"DETECTOR_MODEL__PATH": "models/current"})
 
@@ -81,8 +81,8 @@ def test_train_and_score(run, sample, tmp_path):
     assert len((tmp_path / "scores.csv").read_text().splitlines()) == 1 + 12_500
 
 
-def test_demo(run):
-    """The first thing that a newcomer tries after `pip install`: broker, model and sample all come with the package."""
+def test_installed_command_runs_the_demo(run):
+    """Otherwise the first command that a newcomer tries after `pip install` would fail."""
     printed = run("demo")
 
     assert "every event accounted for" in printed
@@ -91,7 +91,7 @@ def test_demo(run):
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
-    """Otherwise tests or tools in a wheel would be installed as packages of everybody's environment."""
+    """Otherwise everybody who installs the package would also install its tests or tools."""
     names = zipfile.ZipFile(wheel).namelist()
 
     assert {Path(name).parts[0] for name in names} == {"detector", f"detector-{detector.__version__}.dist-info"}

@@ -29,7 +29,7 @@ thread.join()
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these options")
 def test_freed_memory_is_kept_for_the_next_fetch():
-    """Without this, the system clears megabytes for each fetch: a sixth of the processor time."""
+    """Otherwise a sixth of the processor time would be spent on clearing memory again for each fetch."""
     faults = {
         setting: int(
             subprocess.run(

@@ -82,7 +82,7 @@ def get(server):
 
 
 def test_metrics_have_the_names_types_and_labels_of_the_contract(get):
-    """Dashboards and alert rules need exactly these, from the first scrape on."""
+    """Otherwise dashboards and alert rules, which use exactly these names, would show nothing or never fire."""
     families = {family.name: family for family in text_string_to_metric_families(get("/metrics")[1])}
 
     for name, (kind, labels) in CONTRACT.items():
@@ -96,7 +96,7 @@ def test_metrics_have_the_names_types_and_labels_of_the_contract(get):
 
 
 def test_histogram_agrees_with_the_client_library(metrics):
-    """A bound belongs to its bucket, as in every other Prometheus histogram: quantiles must be right."""
+    """Otherwise the quantiles on dashboards would be wrong."""
     import numpy as np
     from prometheus_client import Histogram
 
@@ -119,7 +119,7 @@ def test_histogram_agrees_with_the_client_library(metrics):
 
 
 def test_liveness_fails_when_the_main_loop_stalls(get, health, monkeypatch):
-    """An orchestrator must restart a service whose main loop stalls, and no other."""
+    """Otherwise an orchestrator would not restart a service whose main loop stalls."""
     assert get("/healthz") == (200, "ok\n")
     monkeypatch.setattr(health_module, "STALLED_AFTER_S", -1)
 
@@ -129,7 +129,7 @@ def test_liveness_fails_when_the_main_loop_stalls(get, health, monkeypatch):
 
 
 def test_readiness_gives_its_reason(get, health):
-    """A user at 3 a.m. reads what the service is waiting for."""
+    """Otherwise an operator could not see what the service is waiting for."""
     health.not_ready_reason = "Kafka brokers unreachable"
     assert get("/readyz") == (503, "Kafka brokers unreachable\n")
     health.not_ready_reason = None
@@ -137,13 +137,13 @@ def test_readiness_gives_its_reason(get, health):
 
 
 def test_only_the_three_endpoints_can_be_read(get):
-    """No request can change the state of the service."""
+    """Otherwise an HTTP request could change the state of the service."""
     assert get("/metrics", method="POST")[0] == 405
     assert get("/")[0] == 404
 
 
 def test_port_in_use_is_one_line_with_the_setting(metrics, health):
-    """With two daemons on one host, the second one says what to change."""
+    """Otherwise a user who starts a second daemon on one host would not learn which setting to change."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
@@ -162,7 +162,7 @@ def http_threads():
 
 @pytest.mark.parametrize("sent", [b"", INCOMPLETE_REQUEST], ids=["idle", "slow"])
 def test_many_open_connections_leave_room_for_a_scrape(server, get, sent):
-    """Clients that hold connections open must not keep Prometheus out, or start a thread each."""
+    """Otherwise clients that hold connections open could keep Prometheus out, or start a thread each."""
     with contextlib.ExitStack() as connections:
         for _ in range(200):
             connections.enter_context(contextlib.closing(socket.create_connection(("127.0.0.1", server.port)))).sendall(
@@ -174,7 +174,7 @@ def test_many_open_connections_leave_room_for_a_scrape(server, get, sent):
 
 
 def test_clients_that_do_not_read_leave_room_for_a_scrape(server, get):
-    """Clients that never read their response must not keep Prometheus out."""
+    """Otherwise clients that never read their response could keep Prometheus out."""
     with contextlib.ExitStack() as connections:
         for _ in range(100):
             client = connections.enter_context(contextlib.closing(socket.socket()))
@@ -196,7 +196,7 @@ def test_clients_that_do_not_read_leave_room_for_a_scrape(server, get):
     ids=["path", "header", "headers", "TLS"],
 )
 def test_oversized_or_foreign_request_is_rejected(server, get, request_bytes):
-    """A hostile request must not use up memory, and the next client must get its page."""
+    """Otherwise a hostile request could use up memory, or keep the next client from getting its page."""
     with contextlib.closing(socket.create_connection(("127.0.0.1", server.port), timeout=10)) as client:
         response = b""
         with contextlib.suppress(ConnectionError):  # the server closed it before all was sent

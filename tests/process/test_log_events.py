@@ -18,7 +18,7 @@ RECOVERIES = ("brokers_recovered", "delivery_recovered", "records_accepted", "tr
 
 
 def used_names() -> set[str]:
-    """The attributes `log_events.NAME` and imported names in the package, outside of the list itself."""
+    """The names from `log_events` that the package uses outside of that module."""
     trees = [ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py") if path.name != "log_events.py"]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
@@ -26,12 +26,12 @@ def used_names() -> set[str]:
 
 
 def test_every_event_is_logged_somewhere():
-    """The reference page must not describe lines that the service never writes."""
+    """Otherwise the reference page would describe lines that the service never writes."""
     assert CONSTANTS.keys() - used_names() == set()
 
 
 def test_names_are_unique_and_in_snake_case():
-    """A log query by name finds exactly one kind of line, and the constant of an event is found by its name."""
+    """Otherwise a log query by name would find two kinds of lines."""
     assert len({event.name for event in LOG_EVENTS}) == len(LOG_EVENTS) == len(CONSTANTS)
     for constant, event in CONSTANTS.items():
         assert re.fullmatch("[a-z]+(_[a-z]+)*", event.name)
@@ -40,7 +40,7 @@ def test_names_are_unique_and_in_snake_case():
 
 @pytest.mark.parametrize("event", LOG_EVENTS, ids=lambda event: event.name)
 def test_event_says_what_it_means_and_what_to_do(event):
-    """A user at 3 a.m. reads the text, and the reference page says when it is written and what to do."""
+    """Otherwise an operator would not learn from the log or the reference page what to do."""
     assert event.text[0].isupper()
     assert not event.text.endswith(".")
     assert event.meaning.endswith(".")
@@ -49,7 +49,7 @@ def test_event_says_what_it_means_and_what_to_do(event):
 
 @pytest.mark.parametrize("event", LOG_EVENTS, ids=lambda event: event.name)
 def test_json_line_has_the_name_and_the_text(event, restored_logging, logged):
-    """Machines match on `event`, people read `body`."""
+    """Otherwise machines could not match lines by `event`, or people would miss the text in `body`."""
     configure_logging("debug", "json")
 
     event.log(number=7)
@@ -61,14 +61,14 @@ def test_json_line_has_the_name_and_the_text(event, restored_logging, logged):
 
 
 def test_recoveries_are_no_warnings():
-    """A pager that counts warnings must not ring because an outage is over."""
+    """Otherwise a pager that counts warnings would ring because an outage is over."""
     levels = {event.name: event.level for event in LOG_EVENTS}
 
     assert {levels[name] for name in RECOVERIES} == {"info"}
 
 
 def test_the_package_logs_only_events_of_the_list():
-    """A line without a name cannot be found by a log query, and is in no reference page."""
+    """Otherwise no log query would find the line, and no reference page would explain it."""
     direct = re.compile(r"\b_?log(ger)?\.(debug|info|warning|error|exception|critical)\(")
     found = [
         f"{path.relative_to(PACKAGE)}:{number}"
@@ -82,7 +82,7 @@ def test_the_package_logs_only_events_of_the_list():
 
 
 def test_unexpected_error_is_a_log_event(restored_logging, capsys):
-    """A bug is reported with its traceback in one line of the log, even before the settings are read."""
+    """Otherwise a bug, perhaps before the settings are read, would leave no traceback in the log."""
     from detector.__main__ import run_command
 
     def load():

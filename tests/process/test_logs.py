@@ -10,7 +10,7 @@ from detector.process.logs import configure_logging, toggle_debug
 
 
 def test_fields_are_named_as_in_open_telemetry(logged):
-    """A log collector maps the lines with one rule; additional fields are at the top level."""
+    """Otherwise a log collector would need its own rules for these lines."""
     configure_logging("info", "json")
 
     RECORDS_REJECTED.log(topic="alerts")
@@ -30,7 +30,7 @@ def test_fields_are_named_as_in_open_telemetry(logged):
 
 
 def test_libraries_and_exceptions_have_the_same_form(logged):
-    """Lines of libraries can be queried like the service's own, and a traceback is one line."""
+    """Otherwise log queries would miss the lines of libraries, and a traceback would be split into many lines."""
     configure_logging("info", "json")
     try:
         int("no")
@@ -45,7 +45,7 @@ def test_libraries_and_exceptions_have_the_same_form(logged):
 
 
 def test_people_on_a_terminal_read_the_text_first(restored_logging, capsys):
-    """The console form shows the text, the event name and the fields on one line."""
+    """Otherwise people would have to search a line of JSON for what happened."""
     configure_logging("info", "console")
 
     RECORDS_REJECTED.log(topic="alerts")
@@ -59,7 +59,7 @@ def test_people_on_a_terminal_read_the_text_first(restored_logging, capsys):
 
 
 def test_debug_is_switched_on_and_off(logged):
-    """The signal works in both directions, also from a configured level of debug to info and back."""
+    """Otherwise the signal could not turn debug lines off again, or on at all."""
     configure_logging("info", "json")
     log = structlog.get_logger("detector.test")
     log.debug("1")

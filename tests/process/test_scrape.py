@@ -44,7 +44,7 @@ class RepeatingSource(MemorySource):
 
 
 class Scraper:
-    """A process that scrapes the metrics; has its results after `stop`."""
+    """A process that scrapes the metrics; it has its results after `stop`."""
 
     def __init__(self, port):
         self._command = [sys.executable, scraper.__file__, str(port)]
@@ -98,7 +98,7 @@ def series(text):
 
 @pytest.mark.usefixtures("quiet")
 def test_a_million_events_of_ten_thousand_hosts_make_no_new_series_and_no_slow_scrape(model, topics, port, scrapes):
-    """Otherwise a series for each host, or scrapes that time out under load, would take the monitoring down."""
+    """Otherwise a busy service would overload the monitoring with series, or its scrapes would time out."""
 
     def on_end():
         scrapes.stop()

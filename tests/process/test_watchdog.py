@@ -13,7 +13,7 @@ from tests.helpers import wait_until
 
 
 def test_stacks_of_a_stalled_main_loop_are_logged():
-    """The restart destroys the evidence, so each stall is logged once before, with the stacks of all threads."""
+    """Otherwise nobody could find out why a main loop stalled, because the restart destroys the evidence."""
     health = Health()
     release = threading.Event()
 
@@ -37,7 +37,7 @@ def test_stacks_of_a_stalled_main_loop_are_logged():
 
 
 def test_watchdog_of_a_stalled_service_is_not_notified(tmp_path, monkeypatch):
-    """A service whose main loop stalls is restarted by systemd, which must receive no notification any more."""
+    """Otherwise systemd would never restart a service whose main loop stalls."""
     address = str(tmp_path / "notify")
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     monkeypatch.setenv("WATCHDOG_USEC", "200000")

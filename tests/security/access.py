@@ -40,7 +40,7 @@ def client_environment(secured: SecuredBroker, listener: str, **changes: Any) ->
 
 
 def client_settings(secured: SecuredBroker, listener: str, **changes: Any) -> KafkaSettings:
-    """The same as settings."""
+    """The settings that `client_environment` sets."""
     environment = client_environment(secured, listener, **changes)
     settings: dict[str, Any] = {name.removeprefix(_PREFIX).lower(): value for name, value in environment.items()}
     return KafkaSettings(**settings)
@@ -59,13 +59,13 @@ def credentials(mechanism: str, user: str = USER, password: str | None = PASSWOR
 
 
 def command_options(topics: KafkaSettings, model: Path) -> list[str]:
-    """The options of the command; the brokers' address is in the environment, with the credentials."""
+    """The options of the command. Address and credentials of the brokers are in the environment."""
     without_address = kafka_options(topics)[2:]
     return ["--set", "model.engine=numpy", "--set", f"model.path={model}", *without_address]
 
 
 def assert_no_secret(text: str) -> None:
-    """Check that a text contains no password, in no usual form."""
+    """Check that a text contains no password, neither plain nor in a usual encoding."""
     for secret in SECRETS:
         for form in (secret, base64.b64encode(secret.encode()).decode()):
             assert form not in text
@@ -88,7 +88,7 @@ def write_events(topics: KafkaSettings, *values: bytes) -> None:
 
 
 def run_failing_verbs(verbs: Sequence[str], arguments: Sequence[str], environment: Mapping[str, str]) -> list[str]:
-    """Run several verbs at the same time; each must exit with code 1. Returns their standard errors."""
+    """Run several verbs at the same time. Each must exit with code 1; returns their standard errors."""
     command = [sys.executable, "-m", "detector", "--set", "http.port=0", *arguments]
     processes = [
         subprocess.Popen(

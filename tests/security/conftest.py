@@ -20,7 +20,7 @@ def secured(tmp_path_factory) -> Iterator[SecuredBroker]:
 
 @pytest.fixture
 def topics(secured) -> KafkaSettings:
-    """Three new topics and a new group, with the administrator's access; no other user has any ACL on them yet."""
+    """Three new topics and a new group that only the administrator may use; other users have no ACL on them yet."""
     n = next(_numbers)
     settings = KafkaSettings(
         bootstrap_servers=secured.broker.bootstrap_servers,

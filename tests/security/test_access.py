@@ -27,7 +27,7 @@ EXACTLY_ONCE = ["--set", "delivery.guarantee=exactly-once"]
 
 @pytest.mark.parametrize("listener", ["TLS", "MTLS"])
 def test_tls_works_end_to_end(secured, topics, model, tmp_path, listener):
-    """The service works with encryption, and with a client certificate whose key has a password."""
+    """Otherwise the service could not run with encryption, or with a client certificate and its key's password."""
     principal = f"User:{USER}" if listener == "MTLS" else "User:ANONYMOUS"
     secured.grant(principal, required_acls(topics))
 
@@ -37,10 +37,7 @@ def test_tls_works_end_to_end(secured, topics, model, tmp_path, listener):
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", *SCRAM])
 def test_login_works_with_exactly_the_documented_acls(secured, topics, model, tmp_path, mechanism):
-    """The documented ACLs suffice with each SASL mechanism, and the password is in no output, even at level debug.
-
-    The password comes from a file in the secrets folder, as Docker and Kubernetes provide it.
-    """
+    """Otherwise users would need undocumented ACLs, or find their password in a log."""
     secured.grant(f"User:{USER}", required_acls(topics))
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "DETECTOR_KAFKA__SASL_PLAIN_PASSWORD").write_text(f"{PASSWORD}\n")
@@ -56,7 +53,7 @@ def test_login_works_with_exactly_the_documented_acls(secured, topics, model, tm
 
 @pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
 def test_exactly_once_works_with_exactly_the_documented_acls(secured, topics, model, tmp_path, client):
-    """Transactions need additional ACLs on the service's transactional ids; the documented ones suffice."""
+    """Otherwise users of exactly-once would need undocumented ACLs on the service's transactional ids."""
     secured.grant(f"User:{USER}", [*required_acls(topics), *required_transaction_acls(topics)])
     environment = client_environment(secured, "SASL", client=client)
     arguments = [*command_options(topics, model), *EXACTLY_ONCE]
@@ -78,7 +75,7 @@ def test_exactly_once_works_with_exactly_the_documented_acls(secured, topics, mo
     ],
 )  # fmt: skip
 def test_librdkafka_works_with_the_same_settings(secured, topics, listener, changes):
-    """With librdkafka a user needs no other settings, although it has its own options and its own TLS."""
+    """Otherwise users who choose librdkafka would have to change their security settings."""
     is_named = listener in ("MTLS", "SASL", "SASLTLS")
     secured.grant(f"User:{USER if is_named else 'ANONYMOUS'}", required_acls(topics))
     names = {name: getattr(topics, name) for name in TOPIC_SETTINGS}
@@ -91,7 +88,7 @@ def test_librdkafka_works_with_the_same_settings(secured, topics, listener, chan
 
 
 def test_check_passes_with_exactly_the_documented_acls(secured, topics, model):
-    """`check --connect` must not require more access than the service needs."""
+    """Otherwise users would have to grant more access than the service needs, only for `check --connect`."""
     secured.grant(f"User:{USER}", required_acls(topics))
 
     done = detector(*command_options(topics, model), "check", "--connect", **client_environment(secured, "SASL"))
@@ -102,7 +99,7 @@ def test_check_passes_with_exactly_the_documented_acls(secured, topics, model):
 
 @pytest.mark.parametrize("missing", range(4), ids=["read events", "write alerts", "write dead letters", "read group"])
 def test_missing_acl_is_one_line_before_anything_is_read(secured, topics, model, missing):
-    """A missing ACL must show at the start, with the command that grants it, and not weeks later at the first alert."""
+    """Otherwise a missing ACL might show only weeks later, at the first alert."""
     (resource, name, operation) = [acl for acl in required_acls(topics) if acl[2].name != "DESCRIBE"][missing]
     secured.grant(f"User:{USER}", [acl for acl in required_acls(topics) if acl[1] != name])
 
@@ -116,7 +113,7 @@ def test_missing_acl_is_one_line_before_anything_is_read(secured, topics, model,
 
 @pytest.mark.parametrize("missing", ["DESCRIBE", "WRITE"])
 def test_missing_acl_of_transactions_is_one_line_before_anything_is_read(secured, topics, model, missing):
-    """With exactly-once, a missing ACL on the transactional ids must show at the start too."""
+    """Otherwise exactly-once would fail at its first batch, without the command that grants the missing ACL."""
     kept = [acl for acl in required_transaction_acls(topics) if missing == "WRITE" and acl[2].name != missing]
     secured.grant(f"User:{USER}", [*required_acls(topics), *kept])
 

@@ -30,7 +30,7 @@ from tests.stream.reading import closing
 @pytest.mark.parametrize("mechanism", ["PLAIN", *SCRAM])
 @pytest.mark.parametrize("user", [USER, "unknown"])
 def test_wrong_credentials_are_one_line(secured, mechanism, user):
-    """A wrong password or an unknown user must not look like an unavailable broker, which the service waits for."""
+    """Otherwise the service would wait without end, as it does for an unavailable broker."""
     kafka = KafkaSettings(
         bootstrap_servers=secured.broker.address("SASL"),
         security_protocol="SASL_PLAINTEXT",
@@ -94,7 +94,7 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_rejected_client_is_one_line_and_exit_code_1(secured, topics, model, case):
-    """Neither verb hangs, retries what cannot succeed or prints a traceback; both say what, where and what to do."""
+    """Otherwise a command would hang or print a traceback, and its user would not learn what to change."""
     listener, changes, expected = CASES[case]
     if "ssl_cafile" in changes:
         changes = {"ssl_cafile": secured.certificates.other_authority}
@@ -132,13 +132,13 @@ def test_rejected_client_is_one_line_and_exit_code_1(secured, topics, model, cas
     ],
 )
 def test_wrong_protocol_is_reported_with_the_setting_to_change(secured, listener, changes, expected):
-    """Whichever wrong port of a cluster a user configures, the error names the protocol of that port."""
+    """Otherwise a user who chose the wrong port would not learn which protocol it expects."""
     with pytest.raises(StreamError, match=expected):
         unreachable_reason(client_settings(secured, listener, **changes))
 
 
 def test_expired_client_certificate_is_reported(secured):
-    """With TLS 1.3 the broker checks the client's certificate after the handshake; its answer must not be lost."""
+    """Otherwise the reason would be lost, because with TLS 1.3 it arrives only after the handshake."""
     files = secured.certificates
     kafka = client_settings(secured, "MTLS", ssl_certfile=files.expired_client, ssl_keyfile=files.expired_client_key)
 
@@ -150,7 +150,7 @@ def test_expired_client_certificate_is_reported(secured):
 
 @pytest.mark.parametrize("listener", ["EXPIRED", "MISNAMED"])
 def test_librdkafka_trusts_no_wrong_certificate(secured, topics, listener):
-    """The certificate must be checked at every connection, not only at the check before the start."""
+    """Otherwise somebody could imitate a broker as soon as the check at the start is over."""
     with (
         closing(LibrdkafkaSource(client_settings(secured, listener), RecordingListener())) as source,
         pytest.raises(KafkaException, match="_TRANSPORT|_TIMED_OUT|_ALL_BROKERS_DOWN|_SSL"),
@@ -159,7 +159,7 @@ def test_librdkafka_trusts_no_wrong_certificate(secured, topics, listener):
 
 
 def test_certificate_for_the_bootstrap_name_only_is_reported(secured):
-    """Otherwise the first connection succeeds, but each connection to an advertised address would fail for ever."""
+    """Otherwise only the first connection would succeed, and all to the advertised addresses would fail forever."""
     port = secured.broker.address("MISNAMED").split(":")[1]
     kafka = client_settings(secured, "MISNAMED", bootstrap_servers=f"localhost:{port}")
 
@@ -170,7 +170,7 @@ def test_certificate_for_the_bootstrap_name_only_is_reported(secured):
 
 @pytest.mark.parametrize("password", [None, WRONG_PASSWORD])
 def test_key_without_its_password_is_a_wrong_setting(secured, topics, model, password):
-    """OpenSSL must not prompt on a terminal that nobody watches, and the password must not be in the error."""
+    """Otherwise OpenSSL would prompt on a terminal that nobody watches, or the password would be in the error."""
     environment = client_environment(secured, "MTLS", ssl_password=password)
 
     done = detector(*command_options(topics, model), "run", **environment)
@@ -182,7 +182,7 @@ def test_key_without_its_password_is_a_wrong_setting(secured, topics, model, pas
 
 
 def test_one_working_broker_of_several_is_enough(secured):
-    """A broker that is down or has a wrong certificate must not stop a client that another broker accepts."""
+    """Otherwise one broker that is down or has a wrong certificate would stop the service."""
     good, expired = secured.broker.address("TLS"), secured.broker.address("EXPIRED")
 
     kafka = client_settings(secured, "TLS", bootstrap_servers=f"127.0.0.1:1,{expired},{good}")
@@ -191,7 +191,7 @@ def test_one_working_broker_of_several_is_enough(secured):
 
 
 def test_ciphers_of_the_settings_are_used(secured, topics):
-    """kafka-python has no option for ciphers; without the patch the setting would be ignored."""
+    """Otherwise the setting would have no effect, because kafka-python has no option for ciphers."""
     kafka = client_settings(secured, "TLS", ssl_ciphers="ECDHE+AESGCM")
     assert unreachable_reason(kafka) is None
     create_topics(kafka.model_copy(update={"events_topic": f"{topics.events_topic}-ciphers"}), partitions=1)
@@ -201,6 +201,6 @@ def test_ciphers_of_the_settings_are_used(secured, topics):
 
 
 def test_login_without_a_password_is_a_wrong_setting():
-    """Otherwise the client library would fail only at its first connection, with a TypeError."""
+    """Otherwise the client library would fail with a TypeError at its first connection."""
     with pytest.raises(ValueError, match="PLAIN needs sasl_plain_username and sasl_plain_password"):
         KafkaSettings(security_protocol="SASL_SSL", **credentials("PLAIN", password=None))

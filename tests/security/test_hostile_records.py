@@ -60,7 +60,7 @@ def traced_memory() -> Iterator[Callable[[], int]]:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_json_costs_little_time_and_memory(name):
-    """Otherwise one hostile record would block the service for minutes, or use up its memory."""
+    """Otherwise one hostile record could block the service for minutes, or use up its memory."""
     value, reason = HOSTILE[name]
     decode = Decoder(load_source("beth"), BETH.fields)
     with traced_memory() as peak_bytes:
@@ -85,7 +85,7 @@ def produce(kafka: KafkaSettings, value: bytes, compression: str | None = None) 
 
 
 def test_hostile_records_are_dead_letters_and_the_next_event_is_scored(kafka, model, tmp_path):
-    """Otherwise a hostile record would stop the daemon, or keep it from scoring the events after it."""
+    """Otherwise a hostile record could stop the daemon, or keep it from scoring the events that follow."""
     invalid = [value for value, reason in HOSTILE.values() if reason]
     events = [*(value for value, reason in HOSTILE.values() if not reason), event(userId=10**12)]
     for value in [*invalid, *events]:
@@ -119,7 +119,7 @@ def compress(name: str, size: int) -> bytes:
 
 @pytest.mark.parametrize("name", _DECOMPRESS)
 def test_decompression_bomb_is_rejected_at_the_limit(name):
-    """Otherwise a small batch that decompresses to a huge one would use up the memory."""
+    """Otherwise a small batch could use up the memory when it is decompressed."""
     bomb = compress(name, MAX_BATCH_BYTES + 64 * MEBIBYTE)
     with traced_memory() as peak_bytes:
         with pytest.raises(BatchTooLargeError, match="134217728 bytes"):
@@ -130,7 +130,7 @@ def test_decompression_bomb_is_rejected_at_the_limit(name):
 
 @pytest.mark.parametrize("name", _DECOMPRESS)
 def test_batch_within_the_limit_is_decompressed_completely(name):
-    """Records would be damaged, or the library would still use its decoders without a limit."""
+    """Otherwise records would be damaged, or the library would still use its decoders that have no limit."""
     from kafka.record import default_records
 
     bound_decompression()
@@ -140,7 +140,7 @@ def test_batch_within_the_limit_is_decompressed_completely(name):
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
 def test_decompression_bomb_on_a_broker_is_one_error(kafka, compression):
-    """Otherwise brokers accept such a batch, because they limit the compressed size; an operator would not learn what to do."""
+    """Otherwise a batch that brokers accept could use up the memory, or its error would not say what to do."""
     produce(kafka, bytes(MAX_BATCH_BYTES + MEBIBYTE), compression)
     source = KafkaPythonSource(kafka, RecordingListener())
     try:
@@ -151,7 +151,7 @@ def test_decompression_bomb_on_a_broker_is_one_error(kafka, compression):
 
 
 def test_record_larger_than_the_limit_stops_the_service_with_one_line(kafka, model):
-    """Otherwise a record that cannot be written as a dead letter would be committed, and lost."""
+    """Otherwise the record would be committed and lost, because its dead letter cannot be written."""
     produce(kafka, b"x" * 2 * MEBIBYTE)
 
     options = [*kafka_options(kafka), "--set", f"model.path={model}", "--set", "model.engine=numpy"]
@@ -164,5 +164,5 @@ def test_record_larger_than_the_limit_stops_the_service_with_one_line(kafka, mod
 
 
 def test_hostile_events_that_are_valid_are_valid_json():
-    """Otherwise the tests above would require events that no other JSON parser accepts."""
+    """Otherwise the tests above would call an event valid that other JSON parsers reject."""
     assert all(json.loads(value)["processId"] == 381 for value, reason in HOSTILE.values() if reason is None)

@@ -26,7 +26,7 @@ INVALID_VALUES: dict[str, bytes | None] = {
 
 
 def make_settings(model: Path, threshold: float | None = None, **groups: Any) -> Settings:
-    """The daemon's settings for a model and its threshold; the HTTP port is a free one."""
+    """The daemon's settings for a model and its threshold, with a free HTTP port."""
     return Settings(model=ModelSettings(path=model, threshold=threshold), http=HttpSettings(port=0), **groups)
 
 
@@ -40,7 +40,7 @@ def write_events(
 
 
 class ControllingSource(MemorySource):
-    """A source that can stop the daemon which polls it."""
+    """A source that can stop the daemon that polls it."""
 
     daemon: Daemon
     """Set before the daemon runs."""

@@ -35,7 +35,7 @@ from tests.stream.memory import MemorySink, MemoryTopics
 
 
 def test_every_record_is_scored_or_dead_lettered(model, scorer):
-    """Every event is accounted for and the metrics agree, whatever invalid records are between the valid ones."""
+    """Otherwise invalid records could make valid ones disappear, or the metrics would be wrong."""
     assert set(INVALID_VALUES) == set(REASONS)
     rows = [json.dumps(row.event).encode() for row in read_rows(SAMPLE, BETH.fields)][:3000]
     invalid = list(INVALID_VALUES.values())
@@ -90,7 +90,7 @@ def _model_labels(scorer: Scorer) -> dict[str, str]:
 
 
 def test_dead_letter_is_the_record_as_it_came(model):
-    """A record can be replayed after its producer is fixed only if its key, value and headers are kept."""
+    """Otherwise a record could not be replayed after its producer is fixed."""
     topics = MemoryTopics()
     write_events(topics, [b"{", None], keys=[b"k", None])
 
@@ -114,7 +114,7 @@ def test_dead_letter_is_the_record_as_it_came(model):
     ids=["name", "empty", "number", "missing", "too long"],
 )
 def test_alert_is_keyed_by_host(model, fields, key):
-    """All alerts of a host are in one partition, in order; without a host name the record's own key is kept."""
+    """Otherwise the alerts of a host would be in several partitions, and consumers would read them out of order."""
     topics = MemoryTopics()
     write_events(topics, [event(**fields)], keys=[b"k"])
 
@@ -124,8 +124,8 @@ def test_alert_is_keyed_by_host(model, fields, key):
     assert alert.key == key
 
 
-def test_alert_of_an_event_with_a_lone_surrogate_as_host(model):
-    """A host name without a UTF-8 form must not stop the service; the alert contains it as it came."""
+def test_host_name_with_a_lone_surrogate_is_in_the_alert(model):
+    """Otherwise a host name that has no UTF-8 form would stop the service, or be changed in the alert."""
     value = event()[:-1] + b',"hostName":"\\ud800"}'
     topics = MemoryTopics()
     write_events(topics, [value], keys=[b"k"])
@@ -143,7 +143,7 @@ def test_alert_of_an_event_with_a_lone_surrogate_as_host(model):
     ids=["max_consecutive", "max_ratio"],
 )
 def test_wrong_topic_stops_with_nothing_committed_past_the_breach(model, limits):
-    """Once a limit is exceeded nothing is written or committed, and the exit code names the cause."""
+    """Otherwise events would be skipped while the service reads the wrong topic, and no exit code would say why."""
     topics = MemoryTopics()
     write_events(topics, [event()] * 1000 + [b"not an event"] * 800)
 
@@ -159,7 +159,7 @@ def test_wrong_topic_stops_with_nothing_committed_past_the_breach(model, limits)
 
 
 def test_threshold_of_the_settings_is_used(model):
-    """A detection engineer can change the threshold without training another model."""
+    """Otherwise a detection engineer would have to train another model to change the threshold."""
     topics = MemoryTopics()
     write_events(topics, [event()] * 3)
 
@@ -170,14 +170,14 @@ def test_threshold_of_the_settings_is_used(model):
 
 
 def test_missing_model_is_exit_3(tmp_path):
-    """A supervisor can tell a missing model from every other reason not to start."""
+    """Otherwise a supervisor could not tell a missing model from other reasons not to start."""
     with pytest.raises(ModelError) as caught:
         run_until_read(MemoryTopics(), make_settings(tmp_path / "none"))
     assert caught.value.exit_code == 3
 
 
 def test_liveness_tells_a_stalled_main_loop_from_an_idle_topic(model, monkeypatch):
-    """An orchestrator must restart a stalled main loop, but not a service whose topic is empty."""
+    """Otherwise an orchestrator would not restart a stalled main loop, or would restart a service without work."""
     monkeypatch.setattr(health, "STALLED_AFTER_S", 0.5)
     reasons: dict[str, str | None] = {}
 
@@ -198,7 +198,7 @@ def test_liveness_tells_a_stalled_main_loop_from_an_idle_topic(model, monkeypatc
 
 
 def test_progress_counts_from_the_start(model):
-    """An alert rule on the time of the last progress must not fire because a new process reports 1970."""
+    """Otherwise an alert would fire at every start, because the time of the last progress would be in 1970."""
     progress = []
 
     class OnePoll(ControllingSource):
@@ -214,7 +214,7 @@ def test_progress_counts_from_the_start(model):
 
 
 def test_offsets_are_committed_after_the_acknowledgements(model):
-    """An offset that is committed before its outputs are acknowledged loses alerts in a crash."""
+    """Otherwise a crash would lose the alerts that were not acknowledged yet."""
     topics, steps = MemoryTopics(), []
     write_events(topics, [event(userId=10**12), b"{"])
 
@@ -242,7 +242,7 @@ def test_offsets_are_committed_after_the_acknowledgements(model):
 
 
 def test_garbage_is_collected_while_a_delivery_waits(model):
-    """During an outage of hours each connection attempt leaves reference cycles; memory must not grow by them."""
+    """Otherwise memory would grow during a long outage, because each connection attempt leaves reference cycles."""
     topics, seen = MemoryTopics(), {}
     write_events(topics, [b"{"])
 
@@ -274,7 +274,7 @@ def test_garbage_is_collected_while_a_delivery_waits(model):
 
 
 def test_exactly_once_accounts_for_every_event(model, scorer):
-    """Exactly-once writes the same outputs and commits the same offsets; only how they are committed differs."""
+    """Otherwise users of exactly-once would lose events that at-least-once keeps."""
     topics = MemoryTopics()
     write_events(topics, [event(), b"{", None] * 5)
 
@@ -287,7 +287,7 @@ def test_exactly_once_accounts_for_every_event(model, scorer):
 
 
 def test_the_service_loads_no_training_library():
-    """The daemon's image needs neither pandas nor scikit-learn nor matplotlib."""
+    """Otherwise the service would not start in an image without pandas, scikit-learn and matplotlib."""
     code = (
         "import detector.service, detector.service.daemon, sys; "
         "print([m for m in ('pandas', 'sklearn', 'matplotlib', 'torchmetrics', 'torch') if m in sys.modules])"

@@ -13,7 +13,7 @@ def model_options(model):
 
 
 def test_systemd_is_notified_of_start_reload_and_stop(kafka, model, tmp_path):
-    """With `Type=notify`, units that depend on the service start once it runs, and a reload is over when it is done."""
+    """Otherwise systemd would start dependent units too early, or think that a start or reload never ends."""
     address = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(address)
@@ -39,7 +39,7 @@ def test_systemd_is_notified_of_start_reload_and_stop(kafka, model, tmp_path):
 
 
 def test_signal_switches_debug_on_and_off(tmp_path, model):
-    """An operator can see more of a service in trouble without a restart, which might hide the trouble."""
+    """Otherwise an operator would need a restart to see more of the service, which might hide the problem."""
     with socket.create_server(("127.0.0.1", 0)) as unresponsive:
         broker = f"kafka.bootstrap_servers=127.0.0.1:{unresponsive.getsockname()[1]}"
         options = ["--set", broker, *model_options(model), "--set", "log.format=json"]
@@ -62,7 +62,7 @@ def test_signal_switches_debug_on_and_off(tmp_path, model):
 
 
 def test_stop_does_not_wait_for_unresponsive_brokers(tmp_path, model):
-    """Each of three brokers may take 10 s to time out at the start; a stop must not wait for them."""
+    """Otherwise a stop could take 10 s for each broker that does not respond."""
     with contextlib.ExitStack() as servers:
         unresponsive = [servers.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
         addresses = ",".join(f"127.0.0.1:{server.getsockname()[1]}" for server in unresponsive)

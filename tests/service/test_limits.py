@@ -18,7 +18,7 @@ def invalid(*rows: int) -> list[InvalidRecord]:
 
 
 def checker(**settings):
-    """A function that checks one batch after the other."""
+    """A function that checks one batch after another."""
     limits = DeadLetterLimits(DeadLetterSettings(**settings))
 
     def check(records, invalid_records) -> None:
@@ -29,7 +29,7 @@ def checker(**settings):
 
 
 def test_consecutive_invalid_records_are_counted_across_batches():
-    """A topic whose records become invalid must be noticed however small the batches are."""
+    """Otherwise small batches would hide that a topic has only invalid records."""
     check = checker(max_consecutive=5)
     check(4, invalid(2, 3))
     check(3, invalid(0, 1, 2))
@@ -39,7 +39,7 @@ def test_consecutive_invalid_records_are_counted_across_batches():
 
 
 def test_valid_record_resets_the_consecutive_count():
-    """Some invalid records now and then must not stop the service."""
+    """Otherwise a few invalid records now and then would stop the service."""
     check = checker(max_consecutive=2)
     for _ in range(10):
         check(3, invalid(0, 2))
@@ -48,7 +48,7 @@ def test_valid_record_resets_the_consecutive_count():
 
 
 def test_empty_batch_changes_nothing():
-    """An empty read must neither reset the count nor add to it."""
+    """Otherwise a poll without records would hide invalid records, or count as one."""
     check = checker(max_consecutive=2)
     check(2, invalid(0, 1))
     check(0, [])
@@ -58,7 +58,7 @@ def test_empty_batch_changes_nothing():
 
 
 def test_share_is_checked_from_1000_records_on():
-    """The first records of a new topic may all be invalid, without stopping the service."""
+    """Otherwise a few invalid records at the start of a topic would stop the service."""
     check = checker(max_ratio=0.5, max_consecutive=10_000)
     check(999, invalid(*range(999)))
 
@@ -67,7 +67,7 @@ def test_share_is_checked_from_1000_records_on():
 
 
 def test_share_at_the_limit_is_tolerated():
-    """The limit is the largest share that is permitted: only a larger one stops the service."""
+    """Otherwise the service would stop although the share of invalid records is permitted."""
     check = checker(max_ratio=0.5, max_consecutive=10_000)
     check(2000, invalid(*range(1, 2000, 2)))
 
@@ -76,7 +76,7 @@ def test_share_at_the_limit_is_tolerated():
 
 
 def test_share_is_of_the_last_10_000_records():
-    """Many valid records in the past must not hide that the topic is invalid now."""
+    """Otherwise many valid records in the past would hide that all records are invalid now."""
     check = checker(max_ratio=0.5, max_consecutive=10_000)
     for _ in range(100):
         check(2000, [])
@@ -89,7 +89,7 @@ def test_share_is_of_the_last_10_000_records():
 
 @pytest.mark.parametrize("size", [1000, 4999, 5000])
 def test_batch_size_does_not_change_the_result(size):
-    """600 invalid records among the first 1,000 stop the service with batches of any size."""
+    """Otherwise a larger batch could hide so many invalid records that the service does not stop."""
     check = checker(max_ratio=0.5, max_consecutive=10_000)
 
     with pytest.raises(DeadLetterLimitError, match=r"60% of the last 1000 records are invalid"):
@@ -97,7 +97,7 @@ def test_batch_size_does_not_change_the_result(size):
 
 
 def test_batch_that_is_read_again_counts_once():
-    """A batch whose transaction is aborted again and again must not exceed the limit by its repetitions."""
+    """Otherwise a batch whose transaction is aborted again and again would exceed the limit."""
     limits = DeadLetterLimits(DeadLetterSettings(max_consecutive=5))
 
     for _ in range(10):
@@ -114,7 +114,7 @@ def test_batch_that_is_read_again_counts_once():
     st.sampled_from([0.2, 0.5, 0.9]),
 )
 def test_limits_agree_with_a_simple_count(batches, max_consecutive, max_ratio):
-    """The service stops at exactly the record that the settings say, whatever the batches."""
+    """Otherwise the service would stop at another record than its settings say."""
     settings = DeadLetterSettings(max_consecutive=max_consecutive, max_ratio=max_ratio)
     limits, stopped = DeadLetterLimits(settings), False
     with patch.multiple("detector.service.limits", WINDOW=20, MIN_RECORDS=5):

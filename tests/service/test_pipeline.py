@@ -61,7 +61,7 @@ class Sink(MemorySink):
 
 
 class Transactions(MemoryTransactions):
-    """The same with transactions; those with the given numbers are aborted."""
+    """Like `Sink`, with transactions; those with the given numbers are aborted."""
 
     def __init__(self, topics, steps, aborted=()) -> None:
         super().__init__(topics)
@@ -128,7 +128,7 @@ class Harness:
 
 @pytest.mark.parametrize("make_sink", [Sink, Transactions])
 def test_next_batch_is_read_while_a_full_one_is_in_flight(scorer, make_sink):
-    """Reading ahead keeps the throughput; a batch must still be acknowledged before it is counted and committed."""
+    """Otherwise throughput would fall, or a batch would be committed before it is acknowledged."""
     harness = Harness(scorer, make_sink, 2 * FULL)
 
     assert not harness.run_once()  # nothing is settled yet
@@ -148,7 +148,7 @@ def test_next_batch_is_read_while_a_full_one_is_in_flight(scorer, make_sink):
 
 @pytest.mark.parametrize("make_sink", [Sink, Transactions])
 def test_batch_that_is_not_full_is_settled_at_once(scorer, make_sink):
-    """The next record may come in an hour: the offsets and metrics of the last ones must not wait for it."""
+    """Otherwise the last records would stay uncommitted until another one arrives, perhaps for an hour."""
     harness = Harness(scorer, make_sink, FULL - 1)
 
     assert harness.run_once()
@@ -158,7 +158,7 @@ def test_batch_that_is_not_full_is_settled_at_once(scorer, make_sink):
 
 
 def test_batch_read_ahead_of_an_aborted_one_is_dropped(scorer, monkeypatch):
-    """Both batches are read again: each output is written once, and each invalid record counts once for the limits."""
+    """Otherwise its outputs would be written twice, and its invalid records would count twice for the limits."""
     monkeypatch.setattr("detector.stream.delivery._RETRY_S", 0)
     harness = Harness(
         scorer, lambda topics, steps: Transactions(topics, steps, aborted=(1,)), 2 * FULL, max_consecutive=2 * FULL + 1
@@ -174,7 +174,7 @@ def test_batch_read_ahead_of_an_aborted_one_is_dropped(scorer, monkeypatch):
 
 @pytest.mark.parametrize("make_sink", [Sink, Transactions])
 def test_batch_before_an_exceeded_limit_is_committed(scorer, make_sink):
-    """After the restart nothing is processed twice; nothing after the limit was exceeded is committed."""
+    """Otherwise that batch would be processed again after the restart."""
     harness = Harness(scorer, make_sink, 2 * FULL, max_consecutive=FULL + 1)
     harness.run_once()
 
@@ -187,7 +187,7 @@ def test_batch_before_an_exceeded_limit_is_committed(scorer, make_sink):
 
 @pytest.mark.parametrize("make_sink", [Sink, Transactions])
 def test_batch_before_a_fatal_stream_error_is_committed(scorer, make_sink):
-    """The next instance does not process it again."""
+    """Otherwise the next instance would process that batch again."""
     harness = Harness(scorer, make_sink, FULL)
     harness.run_once()
 
@@ -201,7 +201,7 @@ def test_batch_before_a_fatal_stream_error_is_committed(scorer, make_sink):
 
 @pytest.mark.parametrize("make_sink", [Sink, Transactions])
 def test_shutdown_settles_the_batch_in_flight(scorer, make_sink):
-    """After a graceful shutdown the next instance processes nothing twice."""
+    """Otherwise the next instance would process that batch again after each graceful shutdown."""
     harness = Harness(scorer, make_sink, FULL)
     harness.run_once()
 
@@ -211,7 +211,7 @@ def test_shutdown_settles_the_batch_in_flight(scorer, make_sink):
 
 
 def test_shutdown_that_times_out_commits_nothing(scorer):
-    """A batch that is in flight when the drain times out must be read again."""
+    """Otherwise a batch whose outputs are not acknowledged would be skipped, and its alerts lost."""
     harness = Harness(scorer, UnresponsiveSink, 2 * FULL)
     harness.run_once()
     harness.given_up = True
@@ -224,7 +224,7 @@ def test_shutdown_that_times_out_commits_nothing(scorer):
 
 
 def test_exceeded_limit_is_reported_although_nothing_is_acknowledged(scorer, monkeypatch):
-    """The user must learn why the service exits, even if the brokers are unavailable at that moment."""
+    """Otherwise nobody would learn why the service exits when brokers are unavailable at that moment."""
     monkeypatch.setattr("detector.service.pipeline._LAST_BATCH_S", 0)
     harness = Harness(scorer, UnresponsiveSink, 2 * FULL, max_consecutive=FULL + 1)
     harness.run_once()
@@ -236,7 +236,7 @@ def test_exceeded_limit_is_reported_although_nothing_is_acknowledged(scorer, mon
 
 
 def test_no_delivery_starts_after_the_drain_timed_out(scorer):
-    """A stop ends in time even if the previous batch is acknowledged at the last moment."""
+    """Otherwise a stop would take too long when the previous batch is acknowledged at the last moment."""
     harness = Harness(scorer, Sink, 2 * FULL)
     harness.run_once()
     harness.given_up = True

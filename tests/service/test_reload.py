@@ -29,7 +29,7 @@ def _check_at_each_call(monkeypatch):
 
 @pytest.fixture
 def folder(models, tmp_path):
-    """A folder of models that the test may change, with a current version."""
+    """A folder of models, with a current version, that the test may change."""
     shutil.copytree(models, tmp_path / "models", symlinks=True)
     return tmp_path / "models"
 
@@ -49,7 +49,7 @@ def train_version(folder):
 
 
 def test_new_current_version_is_used(reloadable, folder, metrics):
-    """A trained model is used without a restart: training only changes one link."""
+    """Otherwise a newly trained model would need a restart of the service."""
     version = make_current(train_version(folder)).resolve()
 
     assert reloadable.refresh()
@@ -66,7 +66,7 @@ def test_new_current_version_is_used(reloadable, folder, metrics):
 
 
 def test_rolled_back_with_the_command_of_the_docs(reloadable, folder):
-    """An operator returns to the previous version by changing one link, without a program."""
+    """Otherwise an operator could not return to the previous version as the docs say."""
     before = reloadable.scorer.identity.version
     make_current(train_version(folder))
     assert reloadable.refresh()
@@ -82,7 +82,7 @@ DAMAGES = {"weights": "sha256", "manifest": MANIFEST, "golden": "golden batch", 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_model_is_rejected_and_the_current_one_is_kept(reloadable, folder, metrics, damage):
-    """A broken upload must not stop detection: it is logged and counted once, and tried again only after a change."""
+    """Otherwise a broken upload would stop detection, or fill the log with one line for each attempt."""
     before = reloadable.scorer
     version = train_version(folder)
     if damage == "weights":
@@ -108,7 +108,7 @@ def test_damaged_model_is_rejected_and_the_current_one_is_kept(reloadable, folde
 
 
 def test_requested_reload_happens_without_a_change(reloadable, metrics):
-    """SIGHUP loads the model at once, for example after a change that the service cannot see."""
+    """Otherwise SIGHUP would have no effect after a change that the service cannot see."""
     reloadable.request_reload()
 
     assert reloadable.refresh()
@@ -116,7 +116,7 @@ def test_requested_reload_happens_without_a_change(reloadable, metrics):
 
 
 def test_model_that_is_missing_for_a_moment_is_used_again(reloadable, folder, metrics):
-    """While somebody replaces the folder by hand, the model in memory is used; afterwards the new one is."""
+    """Otherwise the service would stop, or keep its old model, when somebody replaces the folder by hand."""
     version = (folder / CURRENT).resolve()
     version.rename(folder / "away")
     assert not reloadable.refresh()
@@ -128,7 +128,7 @@ def test_model_that_is_missing_for_a_moment_is_used_again(reloadable, folder, me
 
 @pytest.mark.parametrize("guarantee", ["at-least-once", "exactly-once"])
 def test_reload_under_load(kafka, models, scorer, guarantee, tmp_path):
-    """Each alert names the model that computed its score, also while models are exchanged; no event is lost."""
+    """Otherwise an exchange of models would cost events, or an alert would name a model that did not score it."""
     folder = tmp_path / "models"
     folder.mkdir()
     versions = []
@@ -168,7 +168,7 @@ def test_reload_under_load(kafka, models, scorer, guarantee, tmp_path):
 
 
 def wait_for_reloads(daemon, result, number):
-    """Wait until this many reloads had this result."""
+    """Wait until this number of reloads had this result."""
     wait_until(
         lambda: daemon.metric("detector_model_reloads_total", result=result) == number, f"{number} reloads: {result}"
     )

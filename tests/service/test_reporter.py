@@ -18,7 +18,7 @@ MINUTES = 5
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The time of `time.monotonic`, in seconds; a test advances it."""
+    """The time that `time.monotonic` returns, in seconds; a test advances it."""
     now = [1000.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     return now
@@ -66,7 +66,7 @@ EVENTS = {
 
 @pytest.mark.parametrize("outage", OUTAGES)
 def test_outage_is_logged_at_its_start_each_minute_and_at_its_end(reporter, clock, outage):
-    """Logs that fill the disk during an outage are another outage; logs that say nothing hide it."""
+    """Otherwise an outage would fill the disk with log lines, or nobody would see it in the log."""
     report, recover = OUTAGES[outage]
     with capture_logs() as lines:
         for _ in range(MINUTES * 60 * 2):
@@ -83,7 +83,7 @@ def test_outage_is_logged_at_its_start_each_minute_and_at_its_end(reporter, cloc
 
 
 def test_reason_is_in_every_reminder(reporter, clock):
-    """A user who looks an hour later must not have to search for the first line."""
+    """Otherwise a user who looks an hour later would have to search for the first line of the outage."""
     with capture_logs() as lines:
         reject_records(reporter)
         clock[0] += 61
@@ -102,7 +102,7 @@ def test_reason_is_in_every_reminder(reporter, clock):
     ],
 )
 def test_readiness_fails_during_an_outage_with_its_reason(reporter, health, clock, outage, reason):
-    """Traffic managers and people must see that nothing is processed, and that it works again afterwards."""
+    """Otherwise an orchestrator could not see that nothing is processed, or that the outage is over."""
     report, recover = OUTAGES[outage]
     assert health.not_ready_reason is None
 

@@ -32,7 +32,7 @@ def test_every_client_has_a_tested_default():
 
 
 @pytest.mark.parametrize(("guarantee", "client", "records"), DEFAULT_RECORDS)
-def test_default_batch_size_of_settings_made_in_code(guarantee, client, records):
+def test_settings_made_in_code_have_the_default_batch_size(guarantee, client, records):
     """Otherwise programs that use the package would get small, slow transactions."""
     settings = Settings(
         kafka=KafkaSettings(client=client), delivery=DeliverySettings(guarantee=guarantee), batch=BatchSettings()
@@ -41,8 +41,8 @@ def test_default_batch_size_of_settings_made_in_code(guarantee, client, records)
     assert settings.batch.max_records == settings.batch.records == records
 
 
-def test_default_batch_size_of_plain_settings():
-    """Otherwise programs that use the package with its defaults would get another batch size than the service."""
+def test_plain_settings_have_the_default_batch_size():
+    """Otherwise programs that use the package would get another batch size than the service."""
     assert Settings().batch.max_records == Settings().batch.records == BatchSettings().records == 5_000
 
 
@@ -51,7 +51,7 @@ def test_default_batch_size_of_plain_settings():
 def test_default_batch_size_follows_from_every_source_of_settings(
     monkeypatch, tmp_path, source, guarantee, client, records
 ):
-    """Otherwise a deployment that chooses its guarantee and client in one of the sources would get a wrong batch size."""
+    """Otherwise a deployment that sets its guarantee or client in one of the sources would get a wrong batch size."""
     overrides, config = [], None
     if source == "command line":
         overrides = [f"delivery.guarantee={guarantee}", f"kafka.client={client}"]
@@ -71,7 +71,7 @@ def test_default_batch_size_follows_from_every_source_of_settings(
 
 
 def test_chosen_batch_size_is_kept(monkeypatch):
-    """Otherwise a batch size that an operator sets would be replaced by the default."""
+    """Otherwise the default would replace a batch size that an operator has set."""
     monkeypatch.setenv("DETECTOR_BATCH__MAX_RECORDS", "300")
 
     loaded = load_settings(overrides=["delivery.guarantee=exactly-once", "batch.max_wait_ms=5"])
@@ -82,7 +82,7 @@ def test_chosen_batch_size_is_kept(monkeypatch):
 
 
 def test_unknown_client_is_one_line_with_the_known_clients(monkeypatch):
-    """Otherwise operators would see a traceback, or not learn which clients there are."""
+    """Otherwise operators would see a traceback, or not learn which clients exist."""
     monkeypatch.setenv("DETECTOR_KAFKA__CLIENT", "aiokafka")
 
     with pytest.raises(UsageError) as caught:
@@ -105,7 +105,7 @@ def test_command_with_an_unknown_client_exits_with_2():
 
 
 def test_printed_default_can_be_read_back(tmp_path):
-    """Otherwise the output of `detector config` would not be usable as a settings file with exactly-once."""
+    """Otherwise the output of `detector config` could not be used as a settings file with exactly-once."""
     loaded = load_settings(overrides=["delivery.guarantee=exactly-once"])
     text = "\n".join(render_settings(loaded))
     (tmp_path / "detector.toml").write_text(text)

@@ -19,7 +19,7 @@ def _empty_working_folder(tmp_path, monkeypatch):
 
 
 def test_precedence_is_command_line_environment_dotenv_secrets_toml_default(tmp_path, monkeypatch):
-    """Otherwise a deployment would run with another value than its operator set, or `config` would show a wrong origin."""
+    """Otherwise a deployment would use another value than its operator set, or `config` would show a wrong origin."""
     name = "kafka.group_id"
     secrets = tmp_path / "secrets"
     secrets.mkdir()
@@ -61,8 +61,8 @@ def test_variables_of_the_compose_file_are_not_settings(tmp_path):
     assert load_settings().settings == Settings()
 
 
-def test_config_file_from_the_environment(tmp_path, monkeypatch):
-    """Containers set DETECTOR_CONFIG instead of an argument; their settings would be ignored."""
+def test_config_file_can_be_named_in_the_environment(tmp_path, monkeypatch):
+    """Otherwise containers, which set DETECTOR_CONFIG instead of an argument, would run with the defaults."""
     (tmp_path / "d.toml").write_text("[batch]\nmax_records = 7\n")
     monkeypatch.setenv("DETECTOR_CONFIG", str(tmp_path / "d.toml"))
 
@@ -102,7 +102,7 @@ def test_invalid_setting_is_one_line_with_value_and_origin(monkeypatch, name, va
 
 
 def test_unknown_names_in_files_are_errors(tmp_path, monkeypatch):
-    """Otherwise a typing error in .env or TOML would silently leave the default in production."""
+    """Otherwise production would silently run with a default after a typing error in .env or TOML."""
     (tmp_path / ".env").write_text("DETECTOR_BATCH__MAX_RECORD=5\n")
     with pytest.raises(UsageError, match=r"from .env\); did you mean batch.max_records"):
         load_settings()
@@ -122,7 +122,7 @@ def test_broken_toml_is_one_line(tmp_path, text):
 
 
 def test_missing_files_are_named(tmp_path, monkeypatch):
-    """Otherwise a mistyped path would silently leave the defaults."""
+    """Otherwise production would silently run with the defaults after a typing error in a path."""
     with pytest.raises(UsageError, match="nowhere.toml: no such settings file"):
         load_settings(tmp_path / "nowhere.toml")
     monkeypatch.setenv("DETECTOR_SECRETS_DIR", "nowhere")
@@ -134,14 +134,14 @@ def test_missing_files_are_named(tmp_path, monkeypatch):
 
 
 def test_empty_variable_is_unset(monkeypatch):
-    """Otherwise compose files pass an empty string for a variable that their user left out; the service would not start."""
+    """Otherwise the service would not start with a compose file that passes an empty string for an unset variable."""
     monkeypatch.setenv("DETECTOR_KAFKA__INSTANCE_ID", "")
 
     assert load_settings().settings.kafka.instance_id is None
 
 
 def test_secrets_are_never_shown(monkeypatch, tmp_path):
-    """Otherwise a password would be in logs and terminals."""
+    """Otherwise a password would appear in logs and on terminals."""
     monkeypatch.setenv("DETECTOR_KAFKA__SASL_PLAIN_PASSWORD", "hunter2")
     loaded = load_settings()
     shown = "\n".join(render_settings(loaded))
@@ -154,7 +154,7 @@ def test_secrets_are_never_shown(monkeypatch, tmp_path):
 
 
 def test_config_output_can_be_used_as_config(tmp_path, monkeypatch):
-    """Otherwise `detector config > detector.toml` would change the settings."""
+    """Otherwise a service that uses the output of `detector config` would run with other settings."""
     monkeypatch.setenv("DETECTOR_BATCH__MAX_RECORDS", "123")
     monkeypatch.setenv("DETECTOR_MODEL__THRESHOLD", "0.25")
     before = load_settings()
@@ -174,7 +174,7 @@ def test_every_setting_has_one_line_of_help():
 
 
 def test_constructor_reads_no_environment(monkeypatch):
-    """Programs that use the package would get settings of their environment instead of the defaults."""
+    """Otherwise programs that use the package would get settings of their environment instead of the defaults."""
     monkeypatch.setenv("DETECTOR_KAFKA__GROUP_ID", "x")
 
     assert Settings().kafka.group_id == "detector"

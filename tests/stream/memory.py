@@ -17,7 +17,7 @@ class MemoryTopics:
         self._next_partition = count()
 
     def append(self, record: OutgoingRecord, timestamp: int = 0) -> ReadRecord:
-        """Append a record: the key decides the partition; without a key the partitions take turns."""
+        """Append a record. Its key decides the partition; records without a key take turns."""
         logs = self.logs[record.topic]
         number = (next(self._next_partition) if record.key is None else sum(record.key)) % len(logs)
         log = logs[number]

@@ -9,13 +9,13 @@ from detector.stream.background import in_background, run_within
 
 
 def test_error_is_raised_where_the_result_is_read():
-    """Otherwise a rejected login would be lost in a thread, and the service would wait for brokers that never accept it."""
+    """Otherwise the service would wait for brokers that never accept its login."""
     with pytest.raises(ZeroDivisionError):
         in_background(lambda: 1 / 0).result(20)
 
 
 def test_call_that_takes_longer_does_not_delay_the_caller():
-    """Otherwise a shutdown would wait for a broker that does not respond, past DETECTOR_SHUTDOWN__TIMEOUT_S."""
+    """Otherwise a shutdown would exceed DETECTOR_SHUTDOWN__TIMEOUT_S when a broker does not respond."""
     is_released, has_ended = threading.Event(), threading.Event()
 
     def blocked() -> None:

@@ -14,7 +14,7 @@ SOURCES = {"kafka-python": KafkaPythonSource, "librdkafka": LibrdkafkaSource}
 
 
 class EnoughError(Exception):
-    """Ends the wait of a test."""
+    """Ends a test's wait."""
 
 
 def reasons_to_wait(kafka, number):
@@ -33,7 +33,7 @@ def reasons_to_wait(kafka, number):
 
 @pytest.mark.parametrize("client", KAFKA_CLIENTS)
 def test_start_waits_for_unreachable_brokers(kafka, client):
-    """A service that starts before its brokers would stop, or wait without saying for what."""
+    """Otherwise a service that starts before its brokers would stop, or not say what it waits for."""
     unreachable = kafka.model_copy(update={"client": client, "bootstrap_servers": "127.0.0.1:1"})
 
     reasons = reasons_to_wait(unreachable, 2)

@@ -20,7 +20,7 @@ EMPTY = Batch([], {})
 
 
 class ScriptedDelivery:
-    """A pending delivery whose first `waits` waits time out; then these records have failed."""
+    """A pending delivery: the first `waits` waits time out, then these records have failed."""
 
     def __init__(self, waits: int = 0, failed: Sequence[FailedRecord] = ()) -> None:
         self._waits = waits
@@ -111,7 +111,7 @@ def deliver_and_commit(delivery, batch) -> None:
 
 
 def test_only_failed_records_are_sent_again(source):
-    """Otherwise one rejected record would cause duplicates of the acknowledged ones beside it."""
+    """Otherwise one rejected record would cause duplicates of the acknowledged ones."""
     failure = FailedRecord(TWO, "NotEnoughReplicasError", is_fatal=False)
     sink = ScriptedSink(ScriptedDelivery(failed=[failure]), ScriptedDelivery())
     delivery, observer, _ = at_least_once(source, sink)
@@ -124,7 +124,7 @@ def test_only_failed_records_are_sent_again(source):
 
 
 def test_reading_is_paused_and_membership_kept_while_delivery_waits(source):
-    """Otherwise during an outage memory would grow, or the member would be evicted from its group."""
+    """Otherwise memory would grow during an outage, or the member would be evicted from its group."""
     delivery, observer, signs_of_life = at_least_once(source, ScriptedSink(ScriptedDelivery(waits=3)))
 
     deliver_batch(delivery, EMPTY, [ONE], never)
@@ -136,7 +136,7 @@ def test_reading_is_paused_and_membership_kept_while_delivery_waits(source):
 
 
 def test_abandoned_delivery_commits_nothing(source, topics):
-    """Otherwise a shutdown during an outage would not end, or would skip a batch that was not delivered."""
+    """Otherwise a shutdown during an outage would skip a batch that was not delivered."""
     delivery, observer, _ = at_least_once(source, ScriptedSink(ScriptedDelivery(waits=1000)))
 
     with pytest.raises(DeliveryAbandoned):
@@ -147,7 +147,7 @@ def test_abandoned_delivery_commits_nothing(source, topics):
 
 
 def test_fatal_failure_names_the_topic_and_what_to_do(source):
-    """An alert that its topic never accepts would be skipped without a word."""
+    """Otherwise an alert that its topic never accepts would be lost silently."""
     failure = FailedRecord(ONE, "MessageSizeTooLargeError", is_fatal=True)
     sink = ScriptedSink(ScriptedDelivery(failed=[failure]))
     delivery, *_ = at_least_once(source, sink)
@@ -159,7 +159,7 @@ def test_fatal_failure_names_the_topic_and_what_to_do(source):
 
 
 def test_next_commit_includes_the_offsets_of_a_failed_one(source, topics):
-    """Otherwise after one failed commit on a quiet topic, offsets would never be committed."""
+    """Otherwise offsets would stay uncommitted after one failed commit on a quiet topic."""
     delivery, observer, _ = at_least_once(source, MemorySink(topics))
     source.commit_errors = [CommitError("no coordinator")]
 
@@ -174,7 +174,7 @@ def test_next_commit_includes_the_offsets_of_a_failed_one(source, topics):
 
 
 def test_finish_commits_the_remaining_offsets(source, topics):
-    """Otherwise after a graceful shutdown the last batch would be read again."""
+    """Otherwise the last batch would be read again after a graceful shutdown."""
     delivery, *_ = at_least_once(source, MemorySink(topics))
     source.commit_errors = [CommitError("rebalance in progress")]
     deliver_and_commit(delivery, Batch([], {PARTITION: 7}))
@@ -185,7 +185,7 @@ def test_finish_commits_the_remaining_offsets(source, topics):
 
 
 def test_answer_to_an_earlier_commit_does_not_confirm_a_later_one(source, topics):
-    """Commits overlap: the success of the first would hide the failure of the second, whose offsets would be lost."""
+    """Otherwise the success of one commit would hide that the next one failed, and its offsets would be lost."""
     delivery, *_ = at_least_once(source, MemorySink(topics))
     source.unanswered = []
     deliver_and_commit(delivery, Batch([], {PARTITION: 1}))
@@ -200,7 +200,7 @@ def test_answer_to_an_earlier_commit_does_not_confirm_a_later_one(source, topics
 
 
 def test_unanswered_commit_is_not_repeated_with_every_poll(source, topics, monkeypatch):
-    """An idle service polls twice a second: after a minute, brokers that recover would receive a hundred commits."""
+    """Otherwise brokers would receive a hundred commits when they recover after a minute."""
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     delivery, *_ = at_least_once(source, MemorySink(topics))
@@ -215,7 +215,7 @@ def test_unanswered_commit_is_not_repeated_with_every_poll(source, topics, monke
 
 
 class ScriptedTransaction:
-    """A pending transaction whose first `waits` waits time out; then it is committed, or raises the error."""
+    """A pending transaction: the first `waits` waits time out, then it is committed or raises the error."""
 
     def __init__(self, waits: int = 0, error: Exception | None = None) -> None:
         self._waits, self._error = waits, error
@@ -249,7 +249,7 @@ def write_two_events(topics):
 
 
 def test_aborted_batch_is_read_again_from_the_committed_offsets(topics):
-    """Otherwise the alerts of an aborted batch would be lost: none of them was written."""
+    """Otherwise the alerts of an aborted batch would be lost."""
     write_two_events(topics)
     source = ScriptedSource(topics)
     delivery, observer = exactly_once(
@@ -268,7 +268,7 @@ def test_aborted_batch_is_read_again_from_the_committed_offsets(topics):
 
 
 def test_batch_read_ahead_of_an_aborted_one_is_read_again_too(topics):
-    """Records would be skipped or reordered: without a committed offset, reading restarts at the aborted batch."""
+    """Otherwise records would be skipped, or processed in the wrong order."""
     write_two_events(topics)
     source = ScriptedSource(topics)
     delivery, _ = exactly_once(source, ScriptedTransactions(topics, ScriptedTransaction(0, TransactionAborted("x"))))
@@ -281,7 +281,7 @@ def test_batch_read_ahead_of_an_aborted_one_is_read_again_too(topics):
 
 
 def test_nothing_is_committed_while_outputs_are_in_flight(source, topics):
-    """Otherwise a crash would lose alerts that were never acknowledged, although their records are committed."""
+    """Otherwise a crash would lose alerts that were not acknowledged yet."""
     delivery, *_ = at_least_once(source, ScriptedSink(ScriptedDelivery(waits=1)))
     delivery.start(Batch([], {PARTITION: 5}), [ONE])
     delivery.commit(idle=True)
@@ -294,7 +294,7 @@ def test_nothing_is_committed_while_outputs_are_in_flight(source, topics):
 
 
 def test_repeated_aborts_are_one_outage(topics):
-    """Otherwise while a topic rejects alerts for an hour, readiness would flap and the log would fill with every attempt."""
+    """Otherwise readiness would flap, and every attempt would be logged, while a topic rejects alerts."""
     write_two_events(topics)
     source = ScriptedSource(topics)
     failure = FailedRecord(ONE, "NotEnoughReplicasError", is_fatal=False)
@@ -309,7 +309,7 @@ def test_repeated_aborts_are_one_outage(topics):
 
 
 def test_aborted_batch_that_another_member_processed_is_not_waited_for(topics):
-    """Otherwise after a rebalance this instance would never be ready again: its own partitions have no records left."""
+    """Otherwise this instance would never be ready again if its own partitions have no more records."""
     write_two_events(topics)
     source = ScriptedSource(topics)
     delivery, observer = exactly_once(
@@ -327,7 +327,7 @@ def test_aborted_batch_that_another_member_processed_is_not_waited_for(topics):
 
 
 def test_committed_offsets_decide_about_a_transaction_with_unknown_outcome(topics):
-    """Otherwise when the connection is lost right after a commit, its alerts would be written twice."""
+    """Otherwise alerts would be written twice when the connection is lost right after a commit."""
     write_two_events(topics)
     source = ScriptedSource(topics)
     delivery, _ = exactly_once(
@@ -341,7 +341,7 @@ def test_committed_offsets_decide_about_a_transaction_with_unknown_outcome(topic
 
 
 def test_abandoned_transaction_commits_nothing(topics):
-    """Otherwise a shutdown during an outage would not end, or would skip a batch that was not delivered."""
+    """Otherwise a shutdown during an outage would skip a batch that was not delivered."""
     write_two_events(topics)
     source = ScriptedSource(topics)
     delivery, observer = exactly_once(source, ScriptedTransactions(topics, ScriptedTransaction(waits=1000)))
@@ -355,5 +355,5 @@ def test_abandoned_transaction_commits_nothing(topics):
 
 @pytest.mark.parametrize(("sink", "guarantee"), [(MemorySink, AtLeastOnce), (MemoryTransactions, ExactlyOnce)])
 def test_sink_decides_the_guarantee(topics, source, sink, guarantee):
-    """Otherwise DETECTOR_DELIVERY__GUARANTEE=exactly-once would silently be at-least-once."""
+    """Otherwise a user who chose exactly-once would silently get at-least-once."""
     assert isinstance(delivery_for(source, sink(topics), RecordingObserver(), lambda: None), guarantee)

@@ -20,7 +20,7 @@ def modules():
 
 
 def test_only_patches_use_private_names():
-    """Otherwise the next release of a library could break the service in a place that no version check guards."""
+    """Otherwise the next release of a library could break the service where no version check guards it."""
     exceptions = [
         f"{path.relative_to(PACKAGE)}:{number}: {line.strip()}"
         for path in modules()
@@ -32,7 +32,7 @@ def test_only_patches_use_private_names():
 
 
 def test_only_patches_swap_the_class_of_an_object():
-    """No linter sees `__class__ = ...`: it replaces the private parts of a library's object."""
+    """Otherwise `__class__ = ...` could change a library's private parts where no version check guards it."""
     swaps = [
         f"{path.relative_to(PACKAGE)}:{node.lineno}"
         for path in modules()

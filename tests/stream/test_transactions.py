@@ -1,4 +1,4 @@
-"""How one transaction is run for each batch, where no real client can show it; `tests/contract` shows the rest."""
+"""The steps of a transaction that no real client can be made to show; `tests/contract` tests the rest."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ class ClientError(Exception):
 
 
 class FatalClientError(ClientError):
-    """What no new transaction can help with."""
+    """An error that no new transaction can help with."""
 
 
 ERRORS = ClientErrors(
@@ -119,14 +119,14 @@ def transactions(cluster) -> Iterator[Transactions]:
 
 
 def test_offsets_are_committed_after_all_outputs_are_acknowledged(cluster, transactions):
-    """Otherwise a crash in between would commit records whose alerts were never written."""
+    """Otherwise a crash would commit records whose alerts were never written."""
     run_transaction(transactions, BATCH, [ALERT])
 
     assert cluster.steps == ["1: start", "1: begin", "1: write", "1: add offsets", "1: commit"]
 
 
 def test_batch_of_a_lost_membership_begins_no_transaction(cluster, transactions):
-    """Otherwise an evicted instance would write alerts that the new owner of its partitions writes too."""
+    """Otherwise an evicted instance and the new owner of its partitions would both write the alerts."""
     evicted = Batch([], {Partition("events", 0): 1}, group_metadata="evicted")
 
     with pytest.raises(TransactionAborted, match="the group membership was lost while the batch was read"):
@@ -137,7 +137,7 @@ def test_batch_of_a_lost_membership_begins_no_transaction(cluster, transactions)
 
 @pytest.mark.parametrize("step", ["begin", "write", "add offsets", "commit"])
 def test_failed_step_aborts_the_transaction_and_keeps_the_producer(cluster, transactions, step):
-    """Otherwise the transaction would stay open until its timeout, and readers of the alerts would wait for it."""
+    """Otherwise readers of the alerts would wait until the open transaction times out."""
     cluster.failing[step] = ClientError("coordinator not available")
     with pytest.raises(TransactionAborted, match="described: coordinator not available") as aborted:
         run_transaction(transactions, BATCH, [ALERT])
@@ -151,7 +151,7 @@ def test_failed_step_aborts_the_transaction_and_keeps_the_producer(cluster, tran
 
 
 def test_producer_that_cannot_abort_is_replaced_before_the_abort_is_reported(cluster, transactions):
-    """Otherwise the batch would be read from offsets that the open transaction may still commit: alerts would be lost."""
+    """Otherwise alerts would be lost, because the open transaction could commit offsets after the rewind."""
     cluster.failing = {"commit": ClientError("timed out"), "abort": ClientError("timed out")}
 
     with pytest.raises(TransactionAborted, match="described: timed out"):
@@ -162,7 +162,7 @@ def test_producer_that_cannot_abort_is_replaced_before_the_abort_is_reported(clu
 
 
 def test_unusable_producer_is_closed_and_replaced_before_the_next_transaction(cluster, transactions):
-    """Otherwise a producer that lost its connection would write records that a late transaction marker commits."""
+    """Otherwise a late transaction marker could commit what a producer without a connection has written."""
     cluster.unusable.add(1)
 
     run_transaction(transactions, BATCH, [])
@@ -186,7 +186,7 @@ def test_start_of_a_producer_is_retried_until_brokers_are_back(cluster, transact
 
 
 def test_fatal_error_of_a_new_producer_stops_the_service(cluster, transactions):
-    """Otherwise a missing ACL would be retried forever; its error must name what a person has to change."""
+    """Otherwise a missing ACL would be retried forever, and nobody would learn what to change."""
     cluster.failing = {"commit": ClientError("timed out"), "abort": ClientError("timed out")}
     cluster.start_errors = [FatalClientError("not authorized")]
 
@@ -195,7 +195,7 @@ def test_fatal_error_of_a_new_producer_stops_the_service(cluster, transactions):
 
 
 def test_start_is_not_retried_after_close(cluster, transactions):
-    """Otherwise a daemon that shuts down during an outage would fence the instance that takes its place."""
+    """Otherwise a daemon that shuts down during an outage would fence its successor."""
     cluster.unusable.add(1)
     cluster.start_errors = [ClientError("coordinator not available") for _ in range(100_000)]
     pending = transactions.transact(BATCH, [])
@@ -209,7 +209,7 @@ def test_start_is_not_retried_after_close(cluster, transactions):
 
 
 def test_producer_is_not_closed_during_a_transaction(cluster, transactions):
-    """Otherwise the process would crash at its shutdown: librdkafka must not be closed while another thread uses it."""
+    """Otherwise the process would crash at its shutdown, because another thread still uses the producer."""
     cluster.may_commit.clear()
     pending = transactions.transact(BATCH, [])
     try:

@@ -1,4 +1,4 @@
-"""When a batch closes that is not full."""
+"""When a batch that is not full closes."""
 
 import pytest
 
@@ -17,7 +17,7 @@ WAIT_S = 0.020
     ],
 )
 def test_wait_counts_from_when_the_first_record_may_have_arrived(asked_at, first_at, expected):
-    """Otherwise records that arrive while a batch is processed would wait for the full time again: alerts would come later."""
+    """Otherwise records that arrive while a batch is processed would wait too long, and alerts would be late."""
     window = BatchWindow()
     window.close(10.0)
 
@@ -25,7 +25,7 @@ def test_wait_counts_from_when_the_first_record_may_have_arrived(asked_at, first
 
 
 def test_first_batch_waits_a_quarter_when_its_first_record_was_available():
-    """Otherwise the first batch after a start would not be filled: there is no previous batch to count from."""
+    """Otherwise the first batch after a start would be delivered almost empty."""
     assert BatchWindow().close_time(10.000, 10.001, WAIT_S) == pytest.approx(10.006)
 
 

@@ -39,7 +39,7 @@ def _running_training(*arguments: object) -> Iterator["subprocess.Popen[str]"]:
 
 
 def test_command_writes_a_version_and_makes_it_current(trained_by_command):
-    """Otherwise the README's command would not give users measures, a report and a model that the service can load."""
+    """Otherwise the README's command would not give users a report, or a model that the service can load."""
     printed, version = trained_by_command
     assert 1 < printed.count("\nepoch ") <= DEFAULT.epochs
     for split in ("train ", "validation ", "test "):
@@ -79,7 +79,7 @@ def test_command_writes_a_version_and_makes_it_current(trained_by_command):
 
 
 def test_missed_target_is_exit_1_and_leaves_no_current_model(tmp_path):
-    """The second notebook, 20 full-batch epochs, "did not achieve the target accuracy": scripts could not see that."""
+    """Otherwise scripts could not see that a model is too bad, and the service would use it."""
     command = "--recipe", "seed", "--epochs", "20", "--target-accuracy", "0.6", "--seed", "1"
     done = CliRunner().invoke(app, (str(SAMPLE), "--output", str(tmp_path), *command))
 
@@ -95,7 +95,7 @@ def test_missed_target_is_exit_1_and_leaves_no_current_model(tmp_path):
 
 
 def test_ctrl_c_keeps_the_model_trained_so_far(tmp_path):
-    """Otherwise users would lose hours of training when they press Ctrl-C."""
+    """Otherwise users who press Ctrl-C would lose hours of training."""
     small = tmp_path / "small.csv"
     small.write_text(beth_csv(600, 200))
     options = "--output", tmp_path, "--recipe", "seed", "--epochs", 1_000_000

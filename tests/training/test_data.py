@@ -15,14 +15,14 @@ from tests.training.beth_rows import HEADER, beth_csv
     ("content", "published_as"), [(SAMPLE.read_bytes(), "the bundled sample of BETH"), (b"x", None)]
 )
 def test_published_file_is_recognized_by_its_bytes(tmp_path, content, published_as):
-    """Without it, readers of a report could not tell a published file from a modified copy."""
+    """Otherwise readers of a report could not tell a published file from a modified copy."""
     (tmp_path / "any.csv").write_bytes(content)
 
     assert identify(tmp_path / "any.csv") == (hashlib.sha256(content).hexdigest(), published_as)
 
 
-def test_folder_of_three_splits(tmp_path):
-    """Otherwise users could not train on BETH as published: both layouts of file names are accepted, and all files recorded."""
+def test_folder_of_three_splits_is_loaded(tmp_path):
+    """Otherwise users could not train on BETH as it was published."""
     for names in (
         ("labelled_train.csv", "labelled_validation.csv", "labelled_test.csv"),
         ("labelled_training_data.csv", "labelled_validation_data.csv", "labelled_testing_data.csv"),
@@ -38,7 +38,7 @@ def test_folder_of_three_splits(tmp_path):
 
 
 def test_single_file_is_split_with_both_labels_in_every_split():
-    """A split without suspicious rows would make every measure on it meaningless."""
+    """Otherwise every measure on a split without suspicious rows would be meaningless."""
     loaded = load_data(SAMPLE, seed=3)
 
     assert [len(split) for split in loaded.splits().values()] == [7500, 2500, 2500]
@@ -83,7 +83,7 @@ def test_single_file_is_split_with_both_labels_in_every_split():
     ],
 )
 def test_unusable_data_is_reported_with_its_place(tmp_path, files, error):
-    """Without file, line and value, nobody finds the bad cell in a file of a million rows."""
+    """Otherwise nobody would find the bad cell in a file of a million rows."""
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     path = tmp_path / "one.csv" if "one.csv" in files else tmp_path

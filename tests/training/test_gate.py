@@ -13,8 +13,8 @@ from detector.training.recipes import SEED
 from detector.training.train import train
 
 
-def test_target_for_average_precision(models):
-    """Accuracy says little when suspicious rows are rare; without this target a poor model could become current."""
+def test_target_for_average_precision_is_checked(models):
+    """Otherwise a poor model could become current, because accuracy says little when suspicious rows are rare."""
     manifest = load_model(models / CURRENT).manifest
     reached = manifest.metrics["validation"]["average_precision"]
 
@@ -24,7 +24,7 @@ def test_target_for_average_precision(models):
 
 
 def test_worse_model_does_not_become_current_without_force(models, tmp_path):
-    """Otherwise a retraining that went wrong would replace the model that is in use; `--force` is for those who want that."""
+    """Otherwise a retraining that went wrong would replace the model that is in use."""
     folder = shutil.copytree(models, tmp_path / "models", symlinks=True)
     good = (folder / CURRENT).resolve()
     seed_recipe = (str(SAMPLE), "--output", str(folder), "--recipe", "seed")
@@ -39,7 +39,7 @@ def test_worse_model_does_not_become_current_without_force(models, tmp_path):
 
 
 def test_models_with_different_validation_rows_are_not_compared(models, tmp_path):
-    """A model looks better on rows that it was trained on: such a comparison would keep back better models."""
+    """Otherwise a better model would be kept back, because a model looks better on rows it was trained on."""
     other = train(SEED, load_data(SAMPLE, seed=1), tmp_path, seed=1)
 
     assert not list(worse_than_current(other.manifest, models))

@@ -17,7 +17,7 @@ def _shown(*, on_terminal: bool) -> str:
 
 
 def test_terminal_shows_a_bar():
-    """Without it, users could not see how long the training will take, nor whether it improves."""
+    """Otherwise users could see neither how long the training will take nor whether the model improves."""
     shown = _shown(on_terminal=True)
 
     assert "2/2" in shown
@@ -26,7 +26,7 @@ def test_terminal_shows_a_bar():
 
 
 def test_file_gets_a_line_for_every_nth_epoch():
-    """Otherwise control characters of a progress bar would make log files unreadable."""
+    """Otherwise the control characters of a progress bar would make log files unreadable."""
     assert _shown(on_terminal=False) == (
         "epoch   2/2  training loss 0.500000  validation loss 0.250000  validation average precision 0.7500\n"
     )

@@ -63,12 +63,12 @@ def _measures(runs: Sequence[Run], rows: Split) -> list[dict[str, float]]:
 
 
 def test_sample_trains_in_under_20_seconds_of_one_core(runs):
-    """Newcomers wait for this training in the demo."""
+    """Otherwise newcomers would have to wait for the demo."""
     assert max(run.cpu_s for run in runs) < 20
 
 
 def test_default_recipe_does_not_depend_on_the_seed(runs, data):
-    """Otherwise users would get a good or a bad model by chance, as with the notebooks' loop."""
+    """Otherwise users would get a good or a bad model by chance."""
     measured = _measures(runs, data.test)
 
     assert np.std([m["average_precision"] for m in measured]) <= 0.005
@@ -78,7 +78,7 @@ def test_default_recipe_does_not_depend_on_the_seed(runs, data):
 
 
 def test_default_recipe_is_good_on_another_host(runs):
-    """Otherwise the model would be useless elsewhere: real rows of another host, other ids, an unseen kind of suspicious rows."""
+    """Otherwise the model would be useless on every other host of the dataset."""
     rows = list(read_rows(VALIDATION_ROWS, BETH.fields))
     features = np.array([[row.event[name] for name in BETH.names] for row in rows], dtype=np.float64)
     split = Split(features, np.array([row.label for row in rows], dtype=np.float32))
@@ -92,7 +92,7 @@ def test_default_recipe_is_good_on_another_host(runs):
 @settings(max_examples=50, deadline=None)
 @given(row=st.integers(0, 7_499), increase=st.integers(1, 2**40), seed=st.integers(0, 9))
 def test_higher_user_id_never_lowers_the_score(runs, data, row, increase, seed):
-    """The training rows have no ordinary users: random weights would decide whether an ordinary user's event alerts."""
+    """Otherwise random weights would decide about ordinary users, of whom the training rows have none."""
     run = runs[seed]
     event = data.train.features[row]
     other = event.copy()
@@ -105,7 +105,7 @@ def test_higher_user_id_never_lowers_the_score(runs, data, row, increase, seed):
 
 
 def test_mount_namespace_of_another_host_causes_no_alerts(runs, data):
-    """Otherwise every event of another host would alert: its mount namespace is another inode number."""
+    """Otherwise every event of another host would alert, because its mount namespace has another number."""
     benign = data.test.features[data.test.labels == 0]
     on_other_host = benign.copy()
     on_other_host[:, 4] += 377
@@ -137,7 +137,7 @@ def test_same_command_gives_the_same_bytes(trained_by_command, runs):
 
 
 def test_test_split_is_not_used_for_training(runs, data):
-    """Otherwise the test measures would be too good to be true; weights and threshold are the same with other test rows."""
+    """Otherwise the measures on the test split would be too good to be true."""
     random = np.random.default_rng(0)
     rows = random.integers(-(2**40), 2**40, data.test.features.shape).astype(np.float64)
     other = replace(data, test=Split(rows, random.permutation(data.test.labels)))
@@ -149,7 +149,7 @@ def test_test_split_is_not_used_for_training(runs, data):
 
 
 def test_seed_recipe_is_the_notebooks_loop(data):
-    """Otherwise the notebooks' figures could not be reproduced: 50 epochs with one step each, on all rows at once."""
+    """Otherwise nobody could reproduce the notebooks' figures."""
     fitted = fit(SEED, data, seed=0)
 
     assert [epoch.number for epoch in fitted.epochs] == list(range(1, 51))
@@ -159,7 +159,7 @@ def test_seed_recipe_is_the_notebooks_loop(data):
 
 
 def test_constant_feature_does_no_harm(tmp_path):
-    """Data with a constant column has no deviation to divide by: all scores would be NaN."""
+    """Otherwise all scores would be NaN when a feature has the same value in every row."""
     (tmp_path / "one.csv").write_text(beth_csv(60, 20))
     fitted = fit(SEED, load_data(tmp_path / "one.csv", seed=0), seed=0)
 

@@ -19,7 +19,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: `make browser` installs Debian's")
 def test_report_opens_in_a_browser_without_any_network(trained_by_command, tmp_path):
-    """Otherwise a colleague who gets the report by e-mail would see missing figures, errors, or nothing at all."""
+    """Otherwise a colleague who gets the report by e-mail would see errors, or no figures."""
     _, version = trained_by_command
     console: list[str] = []
     requested: list[str] = []
@@ -64,7 +64,7 @@ def test_report_opens_in_a_browser_without_any_network(trained_by_command, tmp_p
 
 
 def test_json_report_has_everything_that_the_page_shows(trained_by_command):
-    """Otherwise programs could not compare models; undefined measures are null, because NaN is not JSON."""
+    """Otherwise programs could not compare models by all of their measures."""
     _, version = trained_by_command
     report = json.loads((version / "report.json").read_text())
 
@@ -85,7 +85,7 @@ def score_by_user(features):
 
 
 def test_only_the_feature_that_the_model_uses_is_important():
-    """Otherwise the figure of permutation importance would mislead whoever selects features."""
+    """Otherwise the figure of permutation importance would mislead users who select features."""
     importance = permutation_importance(score_by_user, ROWS, seed=0)
 
     assert importance.pop("userId") > 0.2
@@ -93,7 +93,7 @@ def test_only_the_feature_that_the_model_uses_is_important():
 
 
 def test_errors_are_grouped_by_user_and_parent():
-    """Otherwise whoever tunes a model could not see which source its errors come from."""
+    """Otherwise users who tune a model could not see which source its errors come from."""
     errors = grouped_errors(score_by_user(ROWS.features), ROWS, threshold=0.75)
 
     assert errors == [
@@ -103,7 +103,7 @@ def test_errors_are_grouped_by_user_and_parent():
 
 
 def test_robustness_shows_dependence_on_process_ids():
-    """Otherwise the report would hide that a model only knows the process ids of its training hosts."""
+    """Otherwise the report would hide that a model knows only the process ids of its training hosts."""
     data = Dataset(ROWS, ROWS, ROWS, [])
     by_user = measure_robustness(score_by_user, data, 0.4, seed=0)
     by_process_id = measure_robustness(lambda features: (features[:, 0] < 1015).astype(float), data, 0.5, seed=0)

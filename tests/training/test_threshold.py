@@ -39,7 +39,7 @@ def test_rule_chooses_its_threshold_and_reports_its_measures(rule, value, alerts
 
 
 def test_best_f1_prefers_the_threshold_nearest_to_one_half():
-    """Otherwise one benign row with a score of 0.98 would make the model miss events that score 0.9 on other hosts."""
+    """Otherwise one benign row with a high score would make the model miss events on other hosts."""
     scores = np.r_[np.full(50, 0.99), [0.98], np.full(500, 0.01)]
     labels = np.r_[np.ones(50), np.zeros(501)]
 
@@ -48,7 +48,7 @@ def test_best_f1_prefers_the_threshold_nearest_to_one_half():
 
 @pytest.mark.parametrize("rule", ["precision>=1", "alerts-per-million<=1"])
 def test_rule_that_no_threshold_meets_is_an_error(rule):
-    """Otherwise users would get a threshold that does not keep what its rule promises."""
+    """Otherwise users would get a threshold that breaks the promise of its rule."""
     with pytest.raises(UsageError, match="no threshold meets it"):
         choose_threshold(rule, np.array([0.9, 0.8]), np.array([0, 1]))
 
@@ -68,7 +68,7 @@ def test_unknown_rule_is_an_error(rule):
     ).filter(lambda rows: len({label for _, label in rows}) == 2)
 )
 def test_best_f1_is_within_one_row_of_the_best(rows):
-    """Otherwise a threshold far from the best F1 would be chosen; compared with every threshold, including ties and extremes."""
+    """Otherwise users would get a threshold whose F1 is far from the best."""
     scores, labels = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
 
     def f1(threshold):

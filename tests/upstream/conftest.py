@@ -14,7 +14,7 @@ Run = Callable[..., None]
 
 @pytest.fixture
 def still_shows() -> Run:
-    """Fails when a script does not show its problem any more: see the script's section in docs/upstream.md."""
+    """Fails when a script no longer shows its problem: then see the script's section in docs/upstream.md."""
 
     def run(name: str, *arguments: str) -> None:
         done = subprocess.run(

@@ -1,3 +1,3 @@
 def test_aborted_offsets(still_shows, broker):
-    """Events are read twice or never as long as kafka-python commits an aborted transaction's offsets with the next."""
+    """While kafka-python commits an aborted transaction's offsets with the next one, events are read twice or never."""
     still_shows("aborted_offsets", broker.bootstrap_servers)

@@ -1,3 +1,3 @@
 def test_forgotten_join(still_shows, broker):
-    """A member loses its partitions unnoticed as long as kafka-python forgets a join that it began."""
+    """While kafka-python forgets a join that it started, a member loses its partitions without noticing."""
     still_shows("forgotten_join", broker.bootstrap_servers)

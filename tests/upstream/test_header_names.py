@@ -1,3 +1,3 @@
 def test_header_names(still_shows):
-    """One odd header stops a partition as long as the libraries refuse a name that is no UTF-8."""
+    """While the libraries reject a header name that is not UTF-8, one such header stops a partition."""
     still_shows("header_names")

@@ -1,3 +1,3 @@
 def test_init_producer_id_error(still_shows, broker):
-    """A full disk ends a producer as long as kafka-python does not ask again after an unexpected error."""
+    """While kafka-python does not ask again after an unexpected error, a full disk ends a producer."""
     still_shows("init_producer_id_error", broker.bootstrap_servers)

@@ -1,3 +1,3 @@
 def test_librdkafka_decompression_bomb(still_shows, broker):
-    """A few KiB from a hostile producer take all memory as long as librdkafka unpacks gzip without a bound."""
+    """While librdkafka decompresses gzip without a limit, a few KiB from a hostile producer take all memory."""
     still_shows("librdkafka_decompression_bomb", broker.bootstrap_servers)

@@ -1,3 +1,3 @@
 def test_librdkafka_send_offsets(still_shows, broker):
-    """A transaction never ends as long as librdkafka's call ignores its timeout."""
+    """While librdkafka's call ignores its timeout, a transaction may never end."""
     still_shows("librdkafka_send_offsets", broker.bootstrap_servers)

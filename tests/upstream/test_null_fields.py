@@ -1,3 +1,3 @@
 def test_null_fields(still_shows, broker):
-    """Dead letters are not what was read as long as kafka-python cannot write null fields."""
+    """While kafka-python cannot write null fields, dead letters differ from the records that they carry."""
     still_shows("null_fields", broker.bootstrap_servers)

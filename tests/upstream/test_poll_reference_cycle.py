@@ -1,3 +1,3 @@
 def test_poll_reference_cycle(still_shows, broker):
-    """Memory goes up and down with the garbage collector as long as kafka-python's poll leaves a cycle."""
+    """While kafka-python's poll leaves a reference cycle, only the garbage collector frees the memory of a batch."""
     still_shows("poll_reference_cycle", broker.bootstrap_servers)

@@ -1,3 +1,3 @@
 def test_poll_sleeps(still_shows, broker):
-    """Some alerts are 100 ms late as long as kafka-python's poll sleeps when an answer has come."""
+    """While kafka-python's poll sleeps although a response has arrived, some alerts are 100 ms late."""
     still_shows("poll_sleeps", broker.bootstrap_servers)

@@ -1,3 +1,3 @@
 def test_poll_spins(still_shows, broker):
-    """A frozen broker costs a processor core as long as kafka-python polls without a pause."""
+    """While kafka-python polls without a pause, a frozen broker keeps a processor core busy."""
     still_shows("poll_spins", broker.bootstrap_servers)

@@ -1,3 +1,3 @@
 def test_producer_close(still_shows, broker):
-    """A shutdown overruns its time as long as kafka-python's close gives up in the middle."""
+    """While kafka-python's close stops in the middle, a shutdown exceeds its timeout."""
     still_shows("producer_close", broker.bootstrap_servers)

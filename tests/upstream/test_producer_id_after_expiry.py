@@ -1,3 +1,3 @@
 def test_producer_id_after_expiry(still_shows, broker):
-    """Alerts stop for ever after a long outage as long as kafka-python does not ask for a new producer id by itself."""
+    """While kafka-python does not request a new producer id by itself, alerts stop forever after a long outage."""
     still_shows("producer_id_after_expiry", broker.bootstrap_servers)

@@ -1,3 +1,3 @@
 def test_record_attributes(still_shows):
-    """Records are misread as long as the libraries take a byte of attributes for a number of any length."""
+    """While the libraries read the attributes byte as a varint, records are misread."""
     still_shows("record_attributes")

@@ -1,3 +1,3 @@
 def test_returning_member_claims(still_shows, broker):
-    """A partition has two readers as long as a member that returns claims what is another's."""
+    """While a returning member claims its old partitions, two members may read the same one."""
     still_shows("returning_member_claims", broker.bootstrap_servers)

@@ -1,3 +1,3 @@
 def test_small_receives(still_shows, broker):
-    """Events a second are fewer as long as kafka-python receives 4 KiB a call."""
+    """While kafka-python receives 4 KiB per call, the service processes fewer events per second."""
     still_shows("small_receives", broker.bootstrap_servers)

@@ -1,3 +1,3 @@
 def test_ssl_ciphers(still_shows):
-    """Otherwise a setting for TLS would be worth nothing as long as kafka-python does not hand it on."""
+    """While kafka-python does not pass the ciphers on, a policy about them is not kept."""
     still_shows("ssl_ciphers")

@@ -1,3 +1,3 @@
 def test_stale_committed_offset(still_shows, broker):
-    """Events are read again as long as kafka-python gives an old answer for the committed offset."""
+    """While kafka-python returns an outdated committed offset, events are read again."""
     still_shows("stale_committed_offset", broker.bootstrap_servers)

@@ -1,3 +1,3 @@
 def test_topic_creation(still_shows, broker):
-    """A typing error in a topic's name makes a topic as long as kafka-python ignores its own option."""
+    """While kafka-python ignores its own option, a typing error in a topic's name creates a topic."""
     still_shows("topic_creation", broker.bootstrap_servers)

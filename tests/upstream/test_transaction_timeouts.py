@@ -1,3 +1,3 @@
 def test_transaction_timeouts(still_shows, broker):
-    """A service stands still after an outage as long as kafka-python's transactional calls have no timeout."""
+    """While kafka-python's transactional calls have no timeout, the service hangs after an outage."""
     still_shows("transaction_timeouts", broker.bootstrap_servers)

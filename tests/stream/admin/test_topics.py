@@ -16,7 +16,7 @@ def admin(kafka):
 
 
 def test_require_topics_does_not_create_a_missing_topic(kafka, admin):
-    """Otherwise a typing error in `--set kafka.events_topic=...` would create a topic, and the command would write to it."""
+    """Otherwise a command would create a topic, and write to it, after a typing error in the topic's name."""
     missing, looked_up = f"{kafka.events_topic}-missing", f"{kafka.events_topic}-looked-up"
 
     with pytest.raises(DetectorError, match=f"topic {missing} does not exist; create it with: kafka-topics.sh"):

@@ -20,5 +20,5 @@ from detector.stream.kafka_python.errors import is_fatal
     ],
 )
 def test_only_errors_that_a_retry_cannot_help_are_fatal(error, expected):
-    """Otherwise the service would stop during an outage, or retry forever what needs a person or a restart."""
+    """Otherwise the service would stop during an outage, or retry forever what somebody has to fix."""
     assert is_fatal(error) is expected

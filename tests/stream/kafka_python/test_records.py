@@ -15,7 +15,7 @@ def fetched(tp, number):
     return [ReadRecord(tp.topic, tp.partition, offset, NOW_MS, None, b"%d" % offset, []) for offset in range(number)]
 
 
-def test_batch_of_several_partitions():
+def test_records_of_several_partitions_are_one_sequence():
     """Otherwise alerts would name the wrong partition or offset of their event."""
     batch = FetchedBatch(FetchedSequence({THREE: fetched(THREE, 3), FOUR: fetched(FOUR, 2)}), {})
     records = batch.records
@@ -30,8 +30,8 @@ def test_batch_of_several_partitions():
     assert len(FetchedSequence({})) == 0
 
 
-def test_record_without_a_timestamp():
-    """Otherwise the alert of an event from a client older than Kafka 0.10 could not be written: its timestamp is None."""
+def test_record_without_a_timestamp_has_minus_one():
+    """Otherwise no alert could be written for an event from a producer older than Kafka 0.10."""
     without: RawRecord = fetched(THREE, 1)[0]._replace(timestamp=None)
 
     (record,) = FetchedSequence({THREE: [without]})

@@ -16,7 +16,7 @@ def sink(kafka):
 
 
 def test_null_header_is_written_empty_and_named(kafka, sink):
-    """kafka-python cannot write null header values: the dead letter would be lost, or its header would look empty."""
+    """Otherwise the dead letter of a record with a null header would be lost, or its header would look empty."""
     write_all(sink, [OutgoingRecord(kafka.dead_letter_topic, None, b"x", [("a", None), ("b", b"1"), ("c", None)])])
 
     (record,) = read_topic(kafka, kafka.dead_letter_topic)

@@ -30,7 +30,7 @@ def new_group(kafka, **changes):
 
 
 def test_offset_reset_is_reported_and_reading_resumes(kafka, sink):
-    """When retention deletes unread records, the daemon would stop reading, or skip them without a word."""
+    """Otherwise the daemon would stop, or silently skip records, after retention deletes unread ones."""
     write_events(sink, kafka, 10)
     listener = RecordingListener()
     with closing(KafkaPythonSource(kafka, listener)) as source:
@@ -58,7 +58,7 @@ def test_new_group_starts_at_earliest(kafka, sink):
 
 
 def test_new_group_starts_at_latest(kafka, sink):
-    """Otherwise with DETECTOR_KAFKA__AUTO_OFFSET_RESET=latest a new deployment would score old events."""
+    """Otherwise a new deployment with DETECTOR_KAFKA__AUTO_OFFSET_RESET=latest would score old events."""
     write_events(sink, kafka, 3)
 
     with new_group(kafka, auto_offset_reset="latest") as source:
@@ -73,7 +73,7 @@ def test_new_group_starts_at_latest(kafka, sink):
 
 
 def test_new_group_without_a_reset_policy_is_an_error(kafka, sink):
-    """Otherwise with DETECTOR_KAFKA__AUTO_OFFSET_RESET=fail the service would guess where to start."""
+    """Otherwise a service with DETECTOR_KAFKA__AUTO_OFFSET_RESET=fail would guess where to start."""
     write_events(sink, kafka, 3)
 
     with (
@@ -84,7 +84,7 @@ def test_new_group_without_a_reset_policy_is_an_error(kafka, sink):
 
 
 def test_two_members_share_the_partitions(kafka):
-    """Otherwise a second instance would get no partitions, or the first would keep none after the second has left."""
+    """Otherwise a second instance would not help, or nobody would read its partitions after it stops."""
     listener = RecordingListener()
     with closing(KafkaPythonSource(kafka, listener)) as first:
 

@@ -31,7 +31,7 @@ def source(kafka):
 
 @pytest.fixture
 def batch(source):
-    """The record, read by a member of the group that stays a member."""
+    """The record, read by a source that stays a member of its group."""
     return next_batch(source)
 
 
@@ -53,7 +53,7 @@ def alert(kafka, value=b"alert"):
 
 
 def test_member_that_lost_its_partitions_cannot_commit_offsets(kafka, source, batch, transactions):
-    """Otherwise a suspended instance would write duplicates and move the committed offsets of its successor (KIP-447)."""
+    """Otherwise a suspended instance would write duplicates, and change the committed offsets of its successor."""
     source.close(5)
 
     with pytest.raises(TransactionAborted):
@@ -63,7 +63,7 @@ def test_member_that_lost_its_partitions_cannot_commit_offsets(kafka, source, ba
 
 
 def test_batch_without_membership_is_not_committed(kafka, batch, transactions):
-    """An instance evicted while it read the batch would commit it: without a membership the brokers fence nobody."""
+    """Otherwise an evicted instance would commit its batch, because brokers fence nobody without a membership."""
     without = replace(batch, group_metadata=ConsumerGroupMetadata(kafka.group_id))
 
     with pytest.raises(TransactionAborted, match="group membership was lost"):
@@ -73,7 +73,7 @@ def test_batch_without_membership_is_not_committed(kafka, batch, transactions):
 
 
 def test_offsets_of_an_aborted_transaction_are_not_committed_with_the_next(kafka, source, batch, transactions):
-    """Otherwise the group would go back to offsets that another member has committed long ago: duplicates."""
+    """Otherwise the group would return to old offsets, and write duplicates."""
     (partition,) = batch.next_offsets
     other = next(assigned for assigned in source.partitions() if assigned != partition)
 
@@ -87,7 +87,7 @@ def test_offsets_of_an_aborted_transaction_are_not_committed_with_the_next(kafka
 
 
 def test_fenced_producer_is_replaced(kafka, batch):
-    """Otherwise after its transaction timed out, or a second producer had its transactional id, no batch would be delivered."""
+    """Otherwise no more batches would be delivered after a transaction timed out."""
     named = kafka.model_copy(update={"instance_id": "one"})
     with closing(kafka_python_transactions(named)) as first, closing(kafka_python_transactions(named)):
         with pytest.raises(TransactionAborted):
@@ -108,7 +108,7 @@ def test_rejected_record_is_reported_with_the_abort(kafka, batch, transactions):
 
 
 def test_record_that_its_topic_never_accepts_is_fatal(kafka, batch):
-    """Otherwise the alert would be left out, or its batch aborted again and again."""
+    """Otherwise the alert would be lost, or its batch would be aborted again and again."""
     with closing(kafka_python_transactions(kafka.model_copy(update={"max_record_bytes": 1}))) as transactions:
         with pytest.raises(StreamError, match="MessageSizeTooLargeError"):
             run_transaction(transactions, batch, [alert(kafka), alert(kafka, b"x" * 200_000)], timeout_s=60)
@@ -118,7 +118,7 @@ def test_record_that_its_topic_never_accepts_is_fatal(kafka, batch):
 
 
 def test_rejected_record_ends_the_wait_for_the_others(plain_producer):
-    """Otherwise each rejected alert would cost two minutes: kafka-python does not send the records beside it any more."""
+    """Otherwise each rejected alert would cost two minutes, because kafka-python no longer sends the others."""
     pending, rejected = Future(), Future().failure(kafka_errors.InvalidProducerEpochError())
     started = time.monotonic()
 
@@ -129,7 +129,7 @@ def test_rejected_record_ends_the_wait_for_the_others(plain_producer):
 
 
 def test_wait_for_acknowledgements_ends_with_the_transaction(plain_producer):
-    """Otherwise the batch would wait two minutes for a transaction that the brokers have aborted after ten seconds."""
+    """Otherwise a batch would wait two minutes for a transaction that brokers abort after ten seconds."""
     with pytest.raises(kafka_errors.KafkaTimeoutError, match="no acknowledgement within the transaction's 10 s"):
         wait_for_all(plain_producer, [Unacknowledged()], time.monotonic() + 0.3)
 

@@ -23,7 +23,7 @@ from detector.stream.librdkafka.errors import FatalErrors, client_log, is_fatal,
     ],
 )
 def test_only_errors_that_a_retry_cannot_help_are_fatal(error, expected):
-    """Otherwise the service would stop during an outage, or retry forever what needs a person or a restart."""
+    """Otherwise the service would stop during an outage, or retry forever what somebody has to fix."""
     assert is_fatal(error) is expected
 
 
@@ -36,13 +36,13 @@ def test_only_errors_that_a_retry_cannot_help_are_fatal(error, expected):
     ],
 )
 def test_only_unavailable_brokers_are_waited_for(code, expected):
-    """Otherwise wrong settings (exit code 2) and rejected clients (exit code 1) would be retried forever at the start."""
+    """Otherwise the start would be retried forever with wrong settings or rejected credentials."""
     with pytest.raises(expected), translated_errors("broker:9092"):
         raise KafkaException(KafkaError(code))
 
 
 def test_first_fatal_error_is_reported():
-    """The error would name a consequence instead of the cause."""
+    """Otherwise the error would name a consequence instead of the cause."""
     fatal_errors = FatalErrors()
     fatal_errors(KafkaError(KafkaError.FENCED_INSTANCE_ID))
     fatal_errors(KafkaError(KafkaError._FATAL))
@@ -62,7 +62,7 @@ def test_each_kind_of_line_is_logged_once_a_minute(caplog):
 
 
 def test_fencing_by_the_own_successor_is_not_logged(caplog):
-    """Otherwise the log would call it fatal that a producer was replaced, which needs nobody's attention."""
+    """Otherwise the log would call it fatal that the service replaced its own producer."""
     with caplog.at_level("WARNING", "librdkafka"):
         client_log().error("%s %s", "FATAL", "Local: This instance has been fenced by a newer instance")
         client_log().error("%s %s", "FATAL", "something else")

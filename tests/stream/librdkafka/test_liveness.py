@@ -33,7 +33,7 @@ def clock(monkeypatch):
     ],
 )
 def test_each_response_counts(clock, later, since_response_s):
-    """Otherwise the service would report an outage that is over, or miss one."""
+    """Otherwise the service would miss an outage, or report one that is over."""
     liveness = Liveness()
     liveness(statistics(one=5, two=2))
     clock[0] += 30

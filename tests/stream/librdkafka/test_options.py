@@ -13,7 +13,7 @@ from tests.helpers import detector
 
 
 def test_missing_library_is_a_usage_error(monkeypatch):
-    """A user without the extra would see a traceback, or run with the other client without knowing."""
+    """Otherwise a user without the extra would see a traceback, or unknowingly run with the other client."""
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
 
     with pytest.raises(UsageError, match=r"CLIENT=librdkafka needs the extra `librdkafka`: pip install"):
@@ -42,7 +42,7 @@ UNSUPPORTED: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("case", UNSUPPORTED)
 def test_setting_that_librdkafka_does_not_support_is_a_usage_error(case):
-    """The setting would be ignored without a word; the error says what to change."""
+    """Otherwise the setting would be ignored silently."""
     changes, expected = UNSUPPORTED[case]
 
     with pytest.raises(UsageError, match=expected):
@@ -60,7 +60,7 @@ def test_check_reports_unsupported_settings(tmp_path):
 
 
 def test_every_security_setting_reaches_librdkafka(tmp_path):
-    """Otherwise the connection would be less secure than the settings ask for."""
+    """Otherwise the connection would be less secure than its settings say."""
     file = tmp_path / "some.pem"
     file.touch()
     names = ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_crlfile")
@@ -68,7 +68,7 @@ def test_every_security_setting_reaches_librdkafka(tmp_path):
         security_protocol="SASL_SSL",
         sasl_mechanism="SCRAM-SHA-512",
         sasl_plain_username="user",
-        sasl_plain_password="secret",  # noqa: S106 - of no account
+        sasl_plain_password="secret",  # noqa: S106 - not a real password
         ssl_password="open",  # noqa: S106
         ssl_ciphers="ECDHE+AESGCM",
         ssl_check_hostname=False,

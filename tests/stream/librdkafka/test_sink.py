@@ -18,7 +18,7 @@ def sink(kafka):
 
 
 def test_null_header_stays_null(kafka, sink):
-    """Otherwise a dead letter would not have the headers of the record that it carries."""
+    """Otherwise a dead letter would have other headers than the record that it carries."""
     headers = [("a", None), ("b", b"1"), ("a", b"")]
     write_all(sink, [OutgoingRecord(kafka.dead_letter_topic, None, b"x", headers)])
 
@@ -47,7 +47,7 @@ def test_missing_topic_is_not_created(kafka, sink):
 
 
 def test_fatal_error_of_a_callback_stops_the_service(sink):
-    """Otherwise revoked credentials would go unnoticed, because librdkafka reports them to a callback only."""
+    """Otherwise nobody would notice revoked credentials, which librdkafka reports only to a callback."""
     sink._fatal_errors(KafkaError(KafkaError._TRANSPORT))
     assert sink.send([]).wait(1)
     sink._fatal_errors(KafkaError(KafkaError._AUTHENTICATION, "credentials revoked"))

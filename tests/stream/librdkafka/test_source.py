@@ -23,7 +23,7 @@ def sink(kafka):
 
 
 def write_events(sink, kafka, number, key=b"same"):
-    """Write records to the partition of the key."""
+    """Write records to the partition that belongs to the key."""
     write_all(sink, [OutgoingRecord(kafka.events_topic, key, b"x", []) for _ in range(number)])
 
 
@@ -53,7 +53,7 @@ def wait_for_two_each(first, second):
 
 
 def test_offset_reset_is_reported_and_reading_resumes(kafka, sink):
-    """When retention deletes unread records, the daemon would stop reading, or skip them without a word."""
+    """Otherwise the daemon would stop, or silently skip records, after retention deletes unread ones."""
     write_events(sink, kafka, 10)
     listener = RecordingListener()
     with new_member(kafka, listener) as source:
@@ -89,7 +89,7 @@ def test_new_group_starts_at_earliest(kafka, sink):
 
 
 def test_new_group_starts_at_latest(kafka, sink):
-    """Otherwise with DETECTOR_KAFKA__AUTO_OFFSET_RESET=latest a new deployment would score old events."""
+    """Otherwise a new deployment with DETECTOR_KAFKA__AUTO_OFFSET_RESET=latest would score old events."""
     write_events(sink, kafka, 3)
 
     with new_group(kafka, "latest") as source:
@@ -104,7 +104,7 @@ def test_new_group_starts_at_latest(kafka, sink):
 
 
 def test_new_group_without_a_reset_policy_is_an_error(kafka, sink):
-    """Otherwise with DETECTOR_KAFKA__AUTO_OFFSET_RESET=fail the service would guess where to start."""
+    """Otherwise a service with DETECTOR_KAFKA__AUTO_OFFSET_RESET=fail would guess where to start."""
     write_events(sink, kafka, 3)
 
     with (
@@ -114,7 +114,7 @@ def test_new_group_without_a_reset_policy_is_an_error(kafka, sink):
         next_record(source)
 
 
-def test_join_that_finishes_while_the_member_leaves(kafka):
+def test_join_that_finishes_while_the_member_leaves_is_not_reported(kafka):
     """Otherwise a daemon that is stopped in its first seconds would report partitions that it never reads."""
     listener = RecordingListener()
     source = LibrdkafkaSource(kafka, listener)
@@ -127,7 +127,7 @@ def test_join_that_finishes_while_the_member_leaves(kafka):
 
 
 def test_lag_is_known_before_anything_is_read(kafka, sink):
-    """Otherwise after a restart on a quiet topic the dashboard would show no lag at all, or an old one."""
+    """Otherwise the dashboard would show no lag, or an old one, after a restart on a quiet topic."""
     write_events(sink, kafka, 5)
     with new_member(kafka) as source:
         source.commit_now(next_batch(source).next_offsets, 10)
@@ -143,7 +143,7 @@ def test_lag_is_known_before_anything_is_read(kafka, sink):
 
 
 def test_partition_revoked_while_paused_is_read_when_it_returns(kafka, sink):
-    """Librdkafka keeps a revoked partition paused: after it returns, nobody would read it until a restart."""
+    """Otherwise nobody would read the partition until a restart, because librdkafka keeps it paused."""
     with new_member(kafka) as first:
         wait_for_all_partitions(first)
         first.pause()
@@ -180,7 +180,7 @@ def test_records_read_while_staying_alive_are_in_the_next_batch(kafka, sink):
 
 
 def test_two_members_share_the_partitions(kafka):
-    """Otherwise a second instance would get no partitions, or the first would keep none after the second has left."""
+    """Otherwise a second instance would not help, or nobody would read its partitions after it stops."""
     listener = RecordingListener()
     with new_member(kafka, listener) as first:
         wait_for_all_partitions(first)
@@ -192,7 +192,7 @@ def test_two_members_share_the_partitions(kafka):
 
 
 def test_collected_records_of_a_revoked_partition_are_dropped(kafka, sink):
-    """The partition's new owner reads these records too: duplicate alerts."""
+    """Otherwise their alerts would be duplicates, because the partition's new owner reads these records too."""
     write_to_all_partitions(sink, kafka)
     with new_member(kafka) as first:
         alive_until(
@@ -209,7 +209,7 @@ def test_collected_records_of_a_revoked_partition_are_dropped(kafka, sink):
 
 
 def test_fatal_error_of_a_callback_stops_the_service(kafka):
-    """Otherwise revoked credentials would go unnoticed, because librdkafka reports them to a callback only."""
+    """Otherwise nobody would notice revoked credentials, which librdkafka reports only to a callback."""
     with new_member(kafka) as source:
         source._fatal_errors(KafkaError(KafkaError._TRANSPORT))
         source.poll(1, 0, 0)
@@ -220,7 +220,7 @@ def test_fatal_error_of_a_callback_stops_the_service(kafka):
 
 
 def test_unanswered_commit_fails_at_its_timeout(kafka, sink):
-    """Otherwise the last commit of a shutdown would outlast DETECTOR_SHUTDOWN__TIMEOUT_S."""
+    """Otherwise a shutdown could take longer than DETECTOR_SHUTDOWN__TIMEOUT_S because of its last commit."""
     write_events(sink, kafka, 1)
     with new_member(kafka) as source:
         batch = next_batch(source)

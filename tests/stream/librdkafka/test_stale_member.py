@@ -20,7 +20,7 @@ from tests.stream.reading import closing
 
 @pytest.fixture
 def source(kafka):
-    """A member that all partitions are assigned to."""
+    """A member that has all partitions."""
     with closing(LibrdkafkaSource(kafka, RecordingListener())) as opened:
         alive_until(lambda: len(opened.partitions()) == 4, [opened], "all partitions")
         yield opened
@@ -35,7 +35,7 @@ def removed(source, monkeypatch):
 
 
 def test_member_is_removed_from_its_group(kafka, source):
-    """Otherwise after an outage no instance would read for another session timeout: the group waits for all of its members."""
+    """Otherwise the group would wait another session timeout for the old member after an outage."""
     member_id = source._consumer.memberid()
 
     StaleMember(kafka).remove(member_id)
@@ -46,7 +46,7 @@ def test_member_is_removed_from_its_group(kafka, source):
 
 
 def test_cancelled_removal_sends_no_request(kafka, source, monkeypatch):
-    """Otherwise once the client has joined again, a late removal would evict it."""
+    """Otherwise a late removal would evict the client after it has joined again."""
     clients = []
     monkeypatch.setattr(stale_member_module, "KafkaAdminClient", lambda **_: clients.append(1))
     stale_member = StaleMember(kafka)
@@ -60,7 +60,7 @@ def test_cancelled_removal_sends_no_request(kafka, source, monkeypatch):
 
 
 def test_unreachable_brokers_are_tried_again_without_leaking_threads(kafka, monkeypatch):
-    """Otherwise a long outage would fill the process with threads and sockets, one for each attempt."""
+    """Otherwise a long outage would fill the process with threads and sockets."""
     unreachable = kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
     stale_member, before = StaleMember(unreachable), threading.active_count()
     reasons = []
@@ -80,7 +80,7 @@ def test_unreachable_brokers_are_tried_again_without_leaking_threads(kafka, monk
 
 
 def test_unavailable_coordinator_is_asked_again_until_cancelled(kafka, monkeypatch):
-    """Otherwise while brokers restart one by one, the first rejected request would leave the stale member in the group."""
+    """Otherwise the stale member would stay in the group after one rejected request, while brokers restart."""
     requests, before = [], threading.active_count()
 
     def remove_group_members(_, group, members):
@@ -99,7 +99,7 @@ def test_unavailable_coordinator_is_asked_again_until_cancelled(kafka, monkeypat
 
 
 def test_static_member_is_not_removed(kafka):
-    """Otherwise a named instance takes its old place by itself; its removal would cause a rebalance."""
+    """Otherwise a restart of an instance with static membership would cause a rebalance."""
     before = threading.active_count()
 
     StaleMember(kafka.model_copy(update={"instance_id": "one"})).remove("somebody")
@@ -108,7 +108,7 @@ def test_static_member_is_not_removed(kafka):
 
 
 def test_failed_removal_is_logged(kafka, monkeypatch):
-    """Otherwise nobody would know why partitions are assigned ten seconds late, or an exception would be lost in a thread."""
+    """Otherwise nobody would know why partitions are assigned ten seconds late."""
 
     def rejected(_):
         raise StreamError("credentials rejected")
@@ -125,7 +125,7 @@ def test_failed_removal_is_logged(kafka, monkeypatch):
 
 
 def test_live_member_is_not_removed(source, removed):
-    """Otherwise a member that lost its partitions only (to a failed assignment, or a missing ACL) would be evicted."""
+    """Otherwise a member that lost only its partitions, for example by a missing ACL, would be evicted."""
     source._on_unassigned("lost", [])
 
     assert not removed

@@ -33,7 +33,7 @@ def source(kafka):
 
 @pytest.fixture
 def batch(source):
-    """The record, read by a member of the group that stays a member."""
+    """The record, read by a source that stays a member of its group."""
     return next_batch(source)
 
 
@@ -58,7 +58,7 @@ def lose_connection(transactions):
 
 
 def test_member_that_lost_its_partitions_cannot_commit_offsets(kafka, source, batch, transactions):
-    """Otherwise a suspended instance would write duplicates and move the committed offsets of its successor (KIP-447)."""
+    """Otherwise a suspended instance would write duplicates, and change the committed offsets of its successor."""
     source.close(5)
 
     with pytest.raises(TransactionAborted):
@@ -68,7 +68,7 @@ def test_member_that_lost_its_partitions_cannot_commit_offsets(kafka, source, ba
 
 
 def test_batch_without_membership_is_not_committed(kafka, batch, transactions):
-    """A process whose session is over would commit the batch: without a membership the brokers fence nobody."""
+    """Otherwise an evicted instance would commit its batch, because brokers fence nobody without a membership."""
     with pytest.raises(TransactionAborted, match="group membership was lost"):
         run_transaction(transactions, replace(batch, group_metadata=None), [alert(kafka)], timeout_s=10)
 
@@ -84,7 +84,7 @@ def test_rejected_record_is_reported_with_the_abort(kafka, batch, transactions):
 
 
 def test_record_that_its_topic_never_accepts_is_fatal(kafka, batch):
-    """Otherwise the alert would be left out, or its batch aborted again and again."""
+    """Otherwise the alert would be lost, or its batch would be aborted again and again."""
     with closing(librdkafka_transactions(kafka.model_copy(update={"max_record_bytes": 1}))) as transactions:
         with pytest.raises(StreamError, match="MSG_SIZE_TOO_LARGE"):
             run_transaction(transactions, batch, [alert(kafka), alert(kafka, b"x" * 200_000)], timeout_s=60)
@@ -94,7 +94,7 @@ def test_record_that_its_topic_never_accepts_is_fatal(kafka, batch):
 
 
 def test_fenced_producer_is_replaced(kafka, batch):
-    """Otherwise after its transaction timed out, or a second producer had its transactional id, no batch would be delivered."""
+    """Otherwise no more batches would be delivered after a transaction timed out."""
     named = kafka.model_copy(update={"instance_id": "one"})
     with closing(librdkafka_transactions(named)) as first, closing(librdkafka_transactions(named)):
         with pytest.raises(TransactionAborted):
@@ -105,11 +105,11 @@ def test_fenced_producer_is_replaced(kafka, batch):
 
 
 def test_blocked_call_is_left_behind(kafka, batch, monkeypatch):
-    """Otherwise a coordinator that fails over would stop the service: librdkafka's call sometimes never returns (issue 5456)."""
+    """Otherwise the service would hang, because a call of librdkafka sometimes never returns (issue 5456)."""
     is_released, calls = threading.Event(), itertools.count()
 
     class Blocked(confluent_kafka.Producer):
-        """Its first call that adds offsets to a transaction does not return."""
+        """A producer whose first call that adds offsets to a transaction does not return."""
 
         def send_offsets_to_transaction(self, *args):
             if next(calls) == 0:
@@ -132,11 +132,11 @@ def test_blocked_call_is_left_behind(kafka, batch, monkeypatch):
 
 
 def test_connection_lost_during_a_transaction_aborts_it(kafka, batch, monkeypatch):
-    """Duplicates: records written again with the same epoch may be committed by the previous transaction's marker."""
+    """Otherwise a late marker of the previous transaction could commit records that are then written again."""
     flushes = itertools.count()
 
     class LosesItsConnection(confluent_kafka.Producer):
-        """The first time that it waits for acknowledgements, the connection to its broker is lost."""
+        """A producer that loses its connection the first time it waits for acknowledgements."""
 
         def __init__(self, options, **others) -> None:
             self._error_cb = options["error_cb"]
@@ -161,7 +161,7 @@ def test_connection_lost_during_a_transaction_aborts_it(kafka, batch, monkeypatc
 
 
 def test_connection_lost_between_transactions_replaces_the_producer(kafka, batch, transactions):
-    """Otherwise the next transaction would have the epoch of the previous one, whose late marker may commit it: duplicates."""
+    """Otherwise a late marker of the previous transaction could commit part of the next, and cause duplicates."""
     run_transaction(transactions, batch, [alert(kafka, b"1")], timeout_s=30)
     first = transactions._producer
 
@@ -173,7 +173,7 @@ def test_connection_lost_between_transactions_replaces_the_producer(kafka, batch
 
 
 def test_unreachable_bootstrap_server_does_not_replace_the_producer(kafka, batch):
-    """Otherwise with one of several bootstrap servers down, every transaction would need a new producer."""
+    """Otherwise every transaction would need a new producer while one of several bootstrap servers is down."""
     half_reachable = kafka.model_copy(update={"bootstrap_servers": f"127.0.0.1:1,{kafka.bootstrap_servers}"})
     with closing(librdkafka_transactions(half_reachable)) as transactions:
         first = transactions._producer
@@ -185,11 +185,11 @@ def test_unreachable_bootstrap_server_does_not_replace_the_producer(kafka, batch
 
 
 def test_start_of_a_producer_is_retried_until_brokers_are_back(kafka, batch, monkeypatch):
-    """Otherwise a coordinator that is unavailable for a moment would stop the service, or the log would not say why it waits."""
+    """Otherwise the service would stop, or wait without a reason in its log, while the coordinator is unavailable."""
     starts = itertools.count()
 
     class StartsLate(confluent_kafka.Producer):
-        """Its second and third start fail; and adding offsets takes longer than the wait for them."""
+        """A producer whose second and third start fail, and whose adding of offsets takes longer than the wait."""
 
         def init_transactions(self, *args):
             if next(starts) in (1, 2):
@@ -210,11 +210,11 @@ def test_start_of_a_producer_is_retried_until_brokers_are_back(kafka, batch, mon
 
 
 def test_producer_that_is_not_authorized_stops_the_service(kafka, batch, monkeypatch):
-    """Otherwise an ACL that was removed would look like an outage, and be retried forever."""
+    """Otherwise a removed ACL would look like an outage, and be retried forever."""
     starts = itertools.count()
 
     class LosesItsAcl(confluent_kafka.Producer):
-        """Its second start is not authorized."""
+        """A producer whose second start is not authorized."""
 
         def init_transactions(self, *args):
             if next(starts):

@@ -5,7 +5,7 @@ from detector.stream.preflight.reachability import unreachable_reason
 
 
 def test_every_unreachable_server_is_named():
-    """Otherwise with several bootstrap servers, only the first one's problem would be reported."""
+    """Otherwise a user with several bootstrap servers would learn only what is wrong with the first one."""
     reason = unreachable_reason(KafkaSettings(bootstrap_servers="127.0.0.1:1,nowhere.invalid:9092")) or ""
 
     assert "127.0.0.1:1: Connection refused" in reason

@@ -57,7 +57,7 @@ def parsed(data: bytes, **options) -> list[ReadRecord]:
 
 
 def sealed(data: bytearray) -> bytes:
-    """A changed batch with the right checksum."""
+    """A changed batch, with a checksum that fits it."""
     struct.pack_into(">I", data, _CRC_AT, crc32c(bytes(data[_CHECKED_FROM:])))
     return bytes(data)
 
@@ -71,7 +71,7 @@ records_ = st.lists(st.tuples(timestamps, blobs, blobs, headers), min_size=1, ma
 
 @given(batches=st.lists(st.tuples(records_, st.sampled_from([*CODECS])), min_size=1, max_size=3))
 def test_records_equal_those_of_kafka_python(batches):
-    """Otherwise events would be changed or lost, whatever a producer wrote, with any codec."""
+    """Otherwise some producers' events would be changed or lost."""
     data, offset = b"", 2**33
     for records, codec in batches:
         data += batch(records, codec, first_offset=offset)
@@ -79,8 +79,8 @@ def test_records_equal_those_of_kafka_python(batches):
     assert parsed(data) == theirs(data)
 
 
-def test_varints_of_every_length():
-    """Otherwise records of certain sizes, offsets or times would be misread: those whose varints just become a byte longer."""
+def test_varints_of_every_length_are_read():
+    """Otherwise records of certain sizes, offsets or times would be misread."""
     sizes = [n for bits in (6, 7, 13, 14, 20, 21) for n in (2**bits - 1, 2**bits)]
     data = batch([(NOW_MS + n - 2**14, bytes(n), bytes(n), [("name", bytes(n))]) for n in sizes])
     assert parsed(data) == theirs(data)
@@ -102,15 +102,15 @@ def test_next_offset_follows_records_removed_by_compaction():
 
 @pytest.mark.parametrize("magic", [0, 1])
 @pytest.mark.parametrize("codec", ["none", "gzip"])
-def test_old_record_formats(magic, codec):
-    """Otherwise records of producers older than Kafka 0.11 would be lost; the oldest format has no timestamp, which is -1."""
+def test_old_record_formats_are_read(magic, codec):
+    """Otherwise records of producers older than Kafka 0.11 would be lost."""
     data = batch([(NOW_MS, b"k", b"v", []), (NOW_MS, None, None, [])], codec, magic)
     assert parsed(data) == theirs(data)
     assert [record.timestamp for record in parsed(data)] == [NOW_MS if magic else -1] * 2
 
 
-def test_log_append_time():
-    """Otherwise alerts would show a wrong time on a topic with LogAppendTime: its records have the time of their batch."""
+def test_log_append_time_is_the_time_of_the_records():
+    """Otherwise alerts would show a wrong time when the events topic uses LogAppendTime."""
     data = bytearray(batch([(NOW_MS, None, b"a", []), (NOW_MS + 7, None, b"b", [])]))
     data[_ATTRIBUTES + 1] |= 0x08
     assert [r.timestamp for r in parsed(sealed(data))] == [NOW_MS + 7] * 2
@@ -133,7 +133,7 @@ def _marker(first_offset, producer, commits):
 
 @pytest.mark.parametrize("level", list(IsolationLevel))
 def test_records_of_aborted_transactions_are_skipped(level):
-    """Otherwise events that their producer has taken back would be scored, and transaction markers would be dead letters."""
+    """Otherwise the service would score events whose transaction was aborted, or take markers for records."""
     one: list[tuple] = [(NOW_MS, None, b"x", [])]
     data = b"".join(
         [
@@ -153,8 +153,8 @@ def test_records_of_aborted_transactions_are_skipped(level):
     assert parsed(data, **options) == theirs(data, **options)
 
 
-def test_header_name_that_is_not_utf8():
-    """Otherwise one such record would stop its partition forever, as it does with the plain kafka-python."""
+def test_header_name_that_is_not_utf8_is_read():
+    """Otherwise one such record would stop its partition forever, as it does with kafka-python's own reader."""
     original = bytearray(batch([(NOW_MS, None, b"v", [("naem", b"x")])]))
     data = sealed(original.replace(b"naem", b"n\xff\xfem"))
     assert [record.headers for record in parsed(data)] == [[("n��m", b"x")]]
@@ -162,8 +162,8 @@ def test_header_name_that_is_not_utf8():
         theirs(data)
 
 
-def test_header_name_that_is_not_utf8_late_in_a_batch():
-    """Otherwise records before it would be read twice, when the exact reader takes over in the middle of a batch."""
+def test_header_name_that_is_not_utf8_is_read_late_in_a_batch():
+    """Otherwise records before it would be read twice, because another reader takes over in mid-batch."""
     many = [(NOW_MS + n, b"k" if n % 2 else None, b"%d" % n, [("ok", None)]) for n in range(1200)]
     data = bytearray(batch([*many, (NOW_MS, None, None, [("naem", b"x"), ("a", b"")])], first_offset=7))
     records = parsed(sealed(data.replace(b"naem", b"n\xff\xfem")), offset=7)
@@ -171,8 +171,8 @@ def test_header_name_that_is_not_utf8_late_in_a_batch():
     assert records[-1] == ReadRecord("events", 3, 1207, NOW_MS, None, None, [("n��m", b"x"), ("a", b"")])
 
 
-def test_header_name_that_is_not_utf8_in_a_corrupt_batch():
-    """Otherwise the exact reader would return records of a batch that is not valid."""
+def test_corrupt_batch_with_a_header_name_that_is_not_utf8_is_rejected():
+    """Otherwise the service would score records of a damaged batch."""
     data = bytearray(batch([(NOW_MS, None, b"v", [("naem", b"x")]), (NOW_MS, None, b"value", [])]))
     data = data.replace(b"naem", b"n\xff\xfem")
     data[data.index(b"value") - 1] = 0x7E  # longer than what is left
@@ -180,7 +180,7 @@ def test_header_name_that_is_not_utf8_in_a_corrupt_batch():
 
 
 def bytes_held_after(take: Callable[[], list]) -> int:
-    """How much memory is held by ten records and by the batch that they were taken from."""
+    """How much memory the ten records and the batch that they were taken from use."""
     tracemalloc.start()
     try:
         records = take()
@@ -192,7 +192,7 @@ def bytes_held_after(take: Callable[[], list]) -> int:
 
 
 def test_exact_reader_unpacks_a_compressed_batch_in_chunks():
-    """Otherwise a few hundred bytes of zstd could fill the memory with records, through a header name that is not UTF-8."""
+    """Otherwise a few hundred bytes of zstd could fill the memory if a header name is not UTF-8."""
     many = [(NOW_MS, None, b"", [("naem", None)]), *[(NOW_MS, None, b"", [])] * 100_000]
     plain = batch(many).replace(b"naem", b"n\xff\xfem")
     data = bytearray(plain[:_RECORDS_FROM]) + zstandard.compress(plain[_RECORDS_FROM:])
@@ -204,16 +204,16 @@ def test_exact_reader_unpacks_a_compressed_batch_in_chunks():
 
 
 @pytest.mark.parametrize("attributes", [0x01, 0x7F, 0x80, 0xFF])
-def test_attributes_byte_with_any_value(attributes):
-    """Otherwise one such record would stop its partition: kafka-python and aiokafka read the byte as a varint."""
+def test_attributes_byte_may_have_any_value(attributes):
+    """Otherwise one such record would stop its partition, because kafka-python reads the byte as a varint."""
     data = bytearray(batch([(NOW_MS, b"key", b"value", [("a", b"b")])] * 3))
     clean, size = parsed(bytes(data)), (len(data) - _RECORDS_FROM) // 3
     data[_RECORDS_FROM + size + 1] = attributes
     assert parsed(sealed(data)) == clean
 
 
-def test_record_with_an_offset_beyond_its_batch():
-    """Otherwise its offset would be committed, and the records before that offset would never be read."""
+def test_record_with_an_offset_beyond_its_batch_is_rejected():
+    """Otherwise that offset would be committed, and the records before it would never be read."""
     key = b"\x01\x00" + bytes(4998)
     data = bytearray(batch([(NOW_MS, key, b"v", [])]))
     data[_RECORDS_FROM + 2] = 0x80  # the attributes, after a length of two bytes
@@ -225,8 +225,8 @@ def test_record_with_an_offset_beyond_its_batch():
 
 
 @pytest.mark.parametrize("short_of", [1, 40])
-def test_length_near_the_largest_number(short_of):
-    """Otherwise a corrupt batch would end the service with an unexpected error: aiokafka's check of the length overflows."""
+def test_length_near_the_largest_number_is_rejected(short_of):
+    """Otherwise a corrupt batch would end the service with an unexpected error, because a check overflows."""
     number, size = (2**63 - short_of) << 1, []
     while number > 0x7F:
         size.append(number & 0x7F | 0x80)
@@ -236,8 +236,8 @@ def test_length_near_the_largest_number(short_of):
     assert "holds bytes that are no valid records" in records_or_error(FetchedRecords, sealed(data))
 
 
-def test_wrong_checksum():
-    """Otherwise damaged records would be scored, or the error would not say where they are."""
+def test_wrong_checksum_is_an_error_with_its_offset():
+    """Otherwise damaged records would be scored, or nobody would learn where they are."""
     good, bad = batch([(NOW_MS, None, b"good", [])]), bytearray(batch([(NOW_MS, None, b"bad", [])], first_offset=1))
     bad[-2] ^= 1
     records = fetched(FetchedRecords, good + bytes(bad))
@@ -247,8 +247,8 @@ def test_wrong_checksum():
 
 
 @pytest.mark.parametrize("magic", [0, 1])
-def test_wrong_checksum_in_old_formats(magic):
-    """Otherwise damaged records would be scored: the old formats have one checksum for each record."""
+def test_wrong_checksum_in_old_formats_is_an_error(magic):
+    """Otherwise damaged records of old producers would be scored."""
     data = bytearray(batch([(NOW_MS, None, b"bad", [])], magic=magic))
     data[-2] ^= 1
     with pytest.raises(kafka_errors.CorruptRecordError, match="checksum"):
@@ -256,7 +256,7 @@ def test_wrong_checksum_in_old_formats(magic):
 
 
 def records_or_error(kind, data):
-    """All records of a fetch, or the error when it cannot be read to its end."""
+    """All records of a fetch, or the error if it cannot be read to its end."""
     records = fetched(kind, data)
     try:
         return records.take() + (records.take() if records else [])
@@ -264,12 +264,12 @@ def records_or_error(kind, data):
         return str(error)
 
 
-def test_corrupt_records_with_the_right_checksum():
-    """Otherwise records of a broken producer would be misread. They are rejected exactly where kafka-python rejects them."""
+def test_corrupt_records_with_the_right_checksum_are_rejected():
+    """Otherwise the service would misread records of a broken producer, or reject what kafka-python reads."""
     chance = np.random.default_rng(0)
     original = batch([(NOW_MS, b"key", b"value", [])] * 3)
     size = (len(original) - _RECORDS_FROM) // 3
-    # Not the attributes byte, where kafka-python reads a varint (`test_attributes_byte_with_any_value`).
+    # Not the attributes byte, where kafka-python reads a varint (`test_attributes_byte_may_have_any_value`).
     indices = [index for index in range(_RECORDS_FROM, len(original)) if (index - _RECORDS_FROM) % size != 1]
     rejected = 0
     for _ in range(3000):
@@ -291,23 +291,23 @@ def test_corrupt_records_with_the_right_checksum():
     assert 1000 < rejected < 3000
 
 
-def test_varint_of_more_than_ten_bytes():
-    """Otherwise a corrupt batch would be misread: eleven bytes that each announce another one are no number."""
+def test_varint_of_more_than_ten_bytes_is_rejected():
+    """Otherwise a corrupt batch would be misread instead of reported."""
     data = bytearray(batch([(NOW_MS, None, b"x" * 30, [])]))
     data[_RECORDS_FROM : _RECORDS_FROM + 11] = b"\xff" * 11
     with pytest.raises(kafka_errors.CorruptRecordError, match="no valid records"):
         fetched(FetchedRecords, sealed(data)).take()
 
 
-def test_bytes_after_the_last_record():
-    """A batch that holds more than its records would lose the rest without a word."""
+def test_bytes_after_the_last_record_are_an_error():
+    """Otherwise the rest of a batch that holds more than its records would be lost silently."""
     data = bytearray(batch([(NOW_MS, None, b"x", [])])) + b"rest"
     struct.pack_into(">i", data, 8, len(data) - 12)
     assert "4 bytes are left" in records_or_error(FetchedRecords, sealed(data))
 
 
 def test_compressed_batch_is_unpacked_in_chunks():
-    """Otherwise a few hundred bytes of zstd could fill the memory with records of which the next poll takes only a few."""
+    """Otherwise a few hundred bytes of zstd could fill the memory."""
     data = batch([(NOW_MS, None, b"", [])] * 100_000, "zstd")
     records = fetched(FetchedRecords, data)
     assert bytes_held_after(lambda: records.take(10)) < 3 * 1024 * 1024

@@ -18,7 +18,7 @@ from tests.stream.reading import closing, next_batch, next_record
 
 @pytest.fixture
 def source(kafka):
-    """A source of twenty records of one partition."""
+    """A source of twenty records in one partition."""
     with closing(KafkaPythonSink(kafka)) as sink:
         write_all(sink, [OutgoingRecord(kafka.events_topic, b"same", b"x", [])] * 20)
     with closing(KafkaPythonSource(kafka, RecordingListener())) as opened:
@@ -31,7 +31,7 @@ def read_everything(source):
 
 
 def test_batch_is_freed_without_a_garbage_collection(source):
-    """Otherwise half of all records would stay in memory until a collection that stops the service for up to 160 ms."""
+    """Otherwise half of all records would stay in memory until a collection, which stops the service up to 160 ms."""
     gc.disable()
     try:
         batch = next_batch(source)  # its wait for more records times out
@@ -45,7 +45,7 @@ def test_batch_is_freed_without_a_garbage_collection(source):
 
 
 def test_request_is_sent_before_more_records_are_taken(source):
-    """Otherwise the same records would be fetched twice: a request starts at the offsets taken so far."""
+    """Otherwise the same records would be fetched twice, because a request starts at the offsets taken so far."""
     next_record(source)
     fetcher = source._consumer._fetcher
     order = []
@@ -73,7 +73,7 @@ def test_request_is_sent_before_more_records_are_taken(source):
 
 @pytest.mark.parametrize("wait_s", [0, 0.2])
 def test_error_of_an_early_request_is_raised_by_the_next_poll(source, wait_s):
-    """Otherwise a missing ACL would go unnoticed, and the service would read nothing; before that poll (0 s) or during it."""
+    """Otherwise the service would read nothing, for example because of a missing ACL, and not say so."""
     next_record(source)
     fetcher = source._consumer._fetcher
 
@@ -89,7 +89,7 @@ def test_error_of_an_early_request_is_raised_by_the_next_poll(source, wait_s):
 
 
 def test_unanswered_heartbeat_does_not_make_polls_spin(source, monkeypatch):
-    """A frozen broker would keep a core busy: kafka-python polls without a pause while a heartbeat is unanswered."""
+    """Otherwise a frozen broker would keep a core busy, because kafka-python would poll without a pause."""
     read_everything(source)
     coordinator, fetcher = source._consumer._coordinator, source._consumer._fetcher
     monkeypatch.setattr(coordinator, "time_to_next_heartbeat", lambda: 0)
@@ -108,7 +108,7 @@ def test_unanswered_heartbeat_does_not_make_polls_spin(source, monkeypatch):
 
 
 def test_response_that_arrives_during_a_request_is_taken_at_once(source):
-    """Otherwise alerts would be 100 ms later: kafka-python would sleep although the records are there."""
+    """Otherwise alerts would be 100 ms later, because kafka-python would sleep although records are available."""
     source.pause()
     alive_until(source.partitions, [source], "partitions")
     alive_until(source._consumer._subscription.has_all_fetch_positions, [source], "offsets to read from")
@@ -128,7 +128,7 @@ def test_response_that_arrives_during_a_request_is_taken_at_once(source):
 
 
 def test_poll_of_a_paused_source_waits(source):
-    """Otherwise while the service waits for acknowledgements, its polls would keep a core busy."""
+    """Otherwise the service would keep a core busy while it waits for acknowledgements."""
     read_everything(source)
     source.pause()
     source.poll(100, 0, 0.2)  # ends the request that is in flight
@@ -141,7 +141,7 @@ def test_poll_of_a_paused_source_waits(source):
 
 
 def test_lost_connection_to_the_coordinator_is_restored(source):
-    """Otherwise the member would be evicted, or could not commit: its polls no longer ask for the coordinator."""
+    """Otherwise the member would be evicted, or could not commit, after it lost one connection."""
     read_everything(source)
     client, coordinator = source._consumer._client, source._consumer._coordinator
     partition = next(iter(source.partitions()))

@@ -25,12 +25,12 @@ def join(kafka):
 
 
 def assigned(*sources):
-    """The number of partitions of each."""
+    """The number of partitions of each source."""
     return [len(source.partitions()) for source in sources]
 
 
 def evict(kafka, member_id):
-    """Have the brokers remove the member from the group; it is not told."""
+    """Have the brokers remove the member from the group without telling it."""
     with contextlib.closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)) as admin:
         admin.remove_group_members(kafka.group_id, [MemberToRemove(member_id)])
 
@@ -46,7 +46,7 @@ def poll_until(condition, source, what):
 
 
 def test_members_that_only_stay_alive_share_the_partitions(join):
-    """Otherwise paused instances would make each other join forever, and no partition would be assigned."""
+    """Otherwise paused instances would make each other join forever, and none would get a partition."""
     first = join()
     alive_until(lambda: assigned(first) == [4], [first], "all partitions")
     second = join()
@@ -56,7 +56,7 @@ def test_members_that_only_stay_alive_share_the_partitions(join):
 
 
 def test_started_join_is_finished(join):
-    """A member would stop in the middle of a join, without heartbeats, when the reason for the join is gone."""
+    """Otherwise a member would stop in the middle of a join when its reason is gone, and send no heartbeats."""
     source = join()
     poll_until(lambda: assigned(source) == [4], source, "all partitions")
     coordinator = source._consumer._coordinator
@@ -76,7 +76,7 @@ def test_started_join_is_finished(join):
 
 
 def test_returning_partition_is_read_from_its_present_committed_offset(kafka, join):
-    """Otherwise records that another member has processed meanwhile would be processed again: duplicates."""
+    """Otherwise records that another member has already processed would cause duplicates."""
     with closing(KafkaPythonSink(kafka)) as sink:
         for _ in range(40):
             write_all(sink, [OutgoingRecord(kafka.events_topic, None, b"x", [])])
@@ -112,7 +112,7 @@ def test_returning_partition_is_read_from_its_present_committed_offset(kafka, jo
 
 
 def test_member_evicted_while_it_joins_loses_its_partitions(kafka, join):
-    """Otherwise a suspended process would continue from its old offsets, although others own its partitions: duplicates."""
+    """Otherwise a suspended process would write duplicates for partitions that others own by now."""
     listener = RecordingListener()
     source = join(listener)
     poll_until(lambda: assigned(source) == [4], source, "all partitions")
@@ -126,7 +126,7 @@ def test_member_evicted_while_it_joins_loses_its_partitions(kafka, join):
 
 
 def test_returning_member_claims_no_partitions(join):
-    """Otherwise two members would claim the same partition, and both would process its records: duplicates."""
+    """Otherwise two members would process the records of the same partition, and write duplicates."""
     listener = RecordingListener()
     first, second = join(), join(listener)
     both = [first, second]

@@ -40,7 +40,7 @@ def build_transport(transport):
 
 
 def test_everything_available_is_received_by_one_call(sockets):
-    """Otherwise a fetch of 2 MiB would need five hundred calls, each of which waits for the interpreter lock."""
+    """Otherwise a fetch of 2 MiB would need five hundred calls, and each would wait for the interpreter lock."""
     sender, receiver = sockets
     with closing(build_transport(KafkaTCPTransport(None, receiver))._sock) as patched:
         sender.sendall(bytes(SENT))
@@ -51,7 +51,7 @@ def test_everything_available_is_received_by_one_call(sockets):
 
 
 def test_transport_receives_everything(sockets):
-    """Otherwise responses of brokers would be lost or cut, or a closed connection would not be noticed."""
+    """Otherwise brokers' responses would be lost or cut off, or a closed connection would not be noticed."""
     sender, receiver = sockets
     transport = build_transport(KafkaTCPTransport(None, receiver))
     with closing(transport._sock):
@@ -64,7 +64,7 @@ def test_transport_receives_everything(sockets):
 
 
 def test_tls_connection_is_not_changed(sockets):
-    """Otherwise the connection would lose its encryption: a TLS socket is more than its file descriptor."""
+    """Otherwise the patch would read encrypted bytes, and no TLS connection would work."""
     _, receiver = sockets
     transport = KafkaSSLTransport.__new__(KafkaSSLTransport)
     transport._sock = receiver

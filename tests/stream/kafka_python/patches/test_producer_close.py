@@ -17,7 +17,7 @@ def producer(kafka):
 
 
 def test_producer_is_closed_when_its_flush_times_out(producer, monkeypatch):
-    """Otherwise a shutdown during an outage would take longer than its timeout, and end with a traceback on standard error."""
+    """Otherwise a shutdown during an outage would exceed its timeout and end with a traceback."""
 
     def flush_times_out(timeout: float) -> None:
         time.sleep(timeout)

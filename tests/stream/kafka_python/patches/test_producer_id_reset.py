@@ -17,7 +17,7 @@ def sink(kafka):
 
 
 def test_producer_requests_a_new_id_after_it_gave_one_up(kafka, sink):
-    """Otherwise after an outage of more than two minutes no alert would ever be written again."""
+    """Otherwise no alert would ever be written again after an outage of more than two minutes."""
     write_all(sink, [OutgoingRecord(kafka.alerts_topic, None, b"before", [])])
     sink._producer._transaction_manager.reset_producer_id()  # as it does when unanswered records expired
 
@@ -25,7 +25,7 @@ def test_producer_requests_a_new_id_after_it_gave_one_up(kafka, sink):
 
 
 def test_producer_with_a_fatal_error_is_replaced(kafka, sink):
-    """Otherwise a broker with a full disk rejects the request for a producer id; alerts would fail until a restart."""
+    """Otherwise alerts would fail until a restart, for example after a broker's disk was full."""
     unexpected = kafka_errors.KafkaError("Unexpected error in InitProducerIdResponse: UnknownError")
     sink._producer._transaction_manager.transition_to_fatal_error(unexpected)
 

@@ -31,7 +31,7 @@ def producer(kafka, monkeypatch):
     ids=["send_offsets", "commit", "abort"],
 )
 def test_step_ends_at_its_deadline(producer, step):
-    """Otherwise while the transaction coordinator is unavailable, the service could not shut down or replace the producer."""
+    """Otherwise the service could not shut down while the transaction coordinator is unavailable."""
     started = time.monotonic()
 
     with pytest.raises(kafka_errors.KafkaTimeoutError, match="no answer from the transaction coordinator"):

@@ -19,7 +19,7 @@ OTHER_VERSION = "3.1.0"
 
 @pytest.fixture
 def other_version(tmp_path):
-    """Environment variables with which Python finds another version of kafka-python installed."""
+    """Environment variables that make Python find another version of kafka-python."""
     metadata = tmp_path / f"kafka_python-{OTHER_VERSION}.dist-info" / "METADATA"
     metadata.parent.mkdir()
     metadata.write_text(f"Metadata-Version: 2.1\nName: kafka-python\nVersion: {OTHER_VERSION}\n")
@@ -27,7 +27,7 @@ def other_version(tmp_path):
 
 
 def test_another_version_is_a_usage_error(monkeypatch):
-    """Otherwise the service would fail with a traceback, or lose events, because the patches do not fit the library."""
+    """Otherwise the service would fail with a traceback, or lose events, because its patches do not fit."""
     monkeypatch.setattr(patches, "version", lambda _: OTHER_VERSION)
 
     with pytest.raises(UsageError) as error:
@@ -40,7 +40,7 @@ def test_another_version_is_a_usage_error(monkeypatch):
 
 @pytest.mark.parametrize("verb", ["run", "check"])
 def test_command_ends_with_one_line_and_exit_code_2(tmp_path, other_version, verb):
-    """An operator who upgraded kafka-python would read a traceback instead of the command that helps."""
+    """Otherwise an operator who upgraded kafka-python would see a traceback instead of the command that helps."""
     done = detector(verb, cwd=tmp_path, **other_version)
 
     assert done.returncode == 2
@@ -50,7 +50,7 @@ def test_command_ends_with_one_line_and_exit_code_2(tmp_path, other_version, ver
 
 
 def test_check_with_the_other_client_works(kafka, tmp_path, other_version):
-    """Otherwise the advice to use librdkafka would be wrong: the checks ask the brokers through kafka-python's public API."""
+    """Otherwise `detector check` would fail for an operator who follows the advice to use librdkafka."""
     done = detector(
         *kafka_options(kafka), "check", "--connect", cwd=tmp_path, DETECTOR_KAFKA__CLIENT="librdkafka", **other_version
     )
@@ -62,7 +62,7 @@ def test_check_with_the_other_client_works(kafka, tmp_path, other_version):
 
 @pytest.mark.parametrize("guarantee", ["at-least-once", "exactly-once"])
 def test_stream_of_the_other_client_opens(kafka, monkeypatch, guarantee):
-    """Otherwise the service would not start with librdkafka either."""
+    """Otherwise the service would not start with librdkafka, although the error recommends it."""
     monkeypatch.setattr(patches, "version", lambda _: OTHER_VERSION)
 
     def wait(reason: str) -> None:
@@ -76,7 +76,7 @@ def test_stream_of_the_other_client_opens(kafka, monkeypatch, guarantee):
 
 
 def test_patches_are_imported_after_the_version_check_only():
-    """With another version, any import of a patch may fail with an ImportError before the version is checked."""
+    """Otherwise another version of kafka-python would cause an ImportError before its version is checked."""
     code = """
 import importlib, pkgutil, sys
 import detector.stream, detector.service.check, detector.service.daemon
