@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from detector.local.broker import EmbeddedBroker
 from detector.local.demo import SAMPLE
@@ -23,6 +24,8 @@ _QUIET_TIMEOUT_S = 60.0
 _QUIET_SAMPLE_S = 1.0
 os.environ.setdefault("JAVA_TOOL_OPTIONS", java_options())
 _numbers = itertools.count()
+hypothesis_settings.register_profile("no deadline", deadline=None)  # other tests use the processor meanwhile
+hypothesis_settings.load_profile("no deadline")
 
 
 @pytest.fixture(autouse=True)

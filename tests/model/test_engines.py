@@ -60,7 +60,7 @@ def test_scores_equal_an_independent_computation_on_every_real_row(name, model, 
     assert np.abs(scores - expected).max() <= TOLERANCE
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     arrays(np.float64, st.tuples(st.integers(0, 20), st.just(7)), elements=st.integers(-(2**63), 2**63 - 1).map(float)),
     st.integers(1, 3),

@@ -13,6 +13,7 @@ import pytest
 import detector
 from tests.helpers import ROOT
 
+NUMPY = {"DETECTOR_MODEL__PATH": "models/current", "DETECTOR_MODEL__ENGINE": "numpy"}
 SAMPLE = "local/sample/beth-train-head12500.csv"
 
 
@@ -75,7 +76,7 @@ def test_installed_command_prints_its_version(run):
 def test_installed_command_trains_and_scores(run, sample, tmp_path):
     """Otherwise users of the package, which has no train.py, could not train a model or score with it."""
     run("train", sample, "--output", "models", "--epochs", "2")
-    printed = run("score", sample, "--output", "scores.csv", settings={"DETECTOR_MODEL__PATH": "models/current"})
+    printed = run("score", sample, "--output", "scores.csv", settings=NUMPY)
 
     assert "recall" in printed
     assert len((tmp_path / "scores.csv").read_text().splitlines()) == 1 + 12_500

@@ -89,7 +89,7 @@ def test_default_recipe_is_good_on_another_host(runs):
     assert min(m["f1"] for m in measured) >= 0.968
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(row=st.integers(0, 7_499), increase=st.integers(1, 2**40), seed=st.integers(0, 9))
 def test_higher_user_id_never_lowers_the_score(runs, data, row, increase, seed):
     """Otherwise random weights would decide about ordinary users, of whom the training rows have none."""

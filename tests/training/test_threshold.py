@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from detector.errors import UsageError
@@ -61,7 +61,6 @@ def test_unknown_rule_is_an_error(rule):
 
 
 @example(rows=[(0.0, False), (0.0, True), (0.5, False), (0.5000001, True)])
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from([0.0, 1e-300, 0.1, 0.5, 0.5000001, 0.9, 1.0]), st.booleans()), min_size=2
