@@ -1,4 +1,4 @@
-"""Renders sections as tables: for the terminal, and in Markdown for docs/performance.md."""
+"""Renders sections as tables: for the terminal, and in Markdown for docs/explanation/performance.md."""
 
 from collections.abc import Iterable
 from typing import Any
