@@ -20,12 +20,6 @@ from tests.faults.soak import SOAK
 FOLDER = Path(__file__).parent
 
 
-@pytest.fixture(autouse=True)
-def _daemons_without_coverage(monkeypatch):
-    """Killed processes lose their coverage, and measuring it would slow down each start by two thirds."""
-    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-
-
 @pytest.fixture(params=["kafka-python", "librdkafka"])
 def client(request) -> str:
     return request.param
