@@ -80,7 +80,7 @@ class Replay:
                 writer.write(records, self.tally.written.add, self._pause)
         except DetectorError as error:
             raise DetectorError(
-                f"{error}: {self.tally.written.total} dead letters were replayed before the error"
+                f"{error}; {self.tally.written.total} dead letters were replayed before the error"
             ) from error
         finally:
             writer.close(_CLOSE_S)

@@ -47,7 +47,8 @@ WAITING_FOR_KAFKA = LogEvent(
     "warning",
     "Waiting for Kafka",
     "Every 5 s during the start, while no broker can be reached or a topic does not exist; `reason` says which.",
-    "Do what `reason` says; the start continues by itself.",
+    "Start the brokers, correct DETECTOR_KAFKA__BOOTSTRAP_SERVERS or create the topics, as `reason` says. The start "
+    "then continues by itself.",
 )
 CONNECTED_TO_KAFKA = LogEvent(
     "connected_to_kafka",

@@ -48,7 +48,7 @@ def write_scores(files: Sequence[Path], scorer: Scorer, output: Path) -> Offline
         with output.open("w", newline="") as stream:
             return score_files(files, scorer, stream)
     except OSError as error:
-        raise UsageError(f"{output}: cannot be written: {error.strerror}") from error
+        raise UsageError(f"{output}: cannot be written: {error.strerror}; choose another --output") from error
 
 
 def score_files(files: Sequence[Path], scorer: Scorer, output: TextIO | None) -> OfflineScores:

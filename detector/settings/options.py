@@ -120,12 +120,20 @@ class KafkaSettings(_Group):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if len({self.events_topic, self.alerts_topic, self.dead_letter_topic}) < _TOPICS:
-            raise ValueError("events_topic, alerts_topic and dead_letter_topic must be three different topics")
+            raise ValueError(
+                "events_topic, alerts_topic and dead_letter_topic must be three different topics, but are "
+                f"{self.events_topic}, {self.alerts_topic} and {self.dead_letter_topic}"
+            )
         if self.security_protocol.startswith("SASL") and self.sasl_mechanism is None:
-            raise ValueError(f"security_protocol {self.security_protocol} needs sasl_mechanism")
+            raise ValueError(
+                f"security_protocol {self.security_protocol} needs sasl_mechanism: set DETECTOR_KAFKA__SASL_MECHANISM"
+            )
         by_password = self.security_protocol.startswith("SASL") and self.sasl_mechanism != "GSSAPI"
         if by_password and None in (self.sasl_plain_username, self.sasl_plain_password):
-            raise ValueError(f"sasl_mechanism {self.sasl_mechanism} needs sasl_plain_username and sasl_plain_password")
+            raise ValueError(
+                f"sasl_mechanism {self.sasl_mechanism} needs sasl_plain_username and sasl_plain_password: set "
+                "DETECTOR_KAFKA__SASL_PLAIN_USERNAME and DETECTOR_KAFKA__SASL_PLAIN_PASSWORD"
+            )
         return self
 
 

@@ -11,7 +11,7 @@ def no_committed_offset(partitions: Iterable[Partition]) -> StreamError:
     names = ", ".join(sorted(f"{topic}/{number}" for topic, number in partitions))
     return StreamError(
         f"the consumer group has no committed offset for {names}, and DETECTOR_KAFKA__AUTO_OFFSET_RESET is fail: "
-        "set it to earliest or latest, or commit an offset"
+        "set it to earliest or latest, or commit an offset with kafka-consumer-groups.sh --reset-offsets"
     )
 
 

@@ -93,7 +93,10 @@ def test_empty_topic_and_errors_are_one_line_each(options, kafka):
     started = time.monotonic()
     done = detector("--set", "kafka.bootstrap_servers=127.0.0.1:1", *show)
     assert (done.returncode, time.monotonic() - started < 20) == (1, True)
-    assert done.stderr == "detector: Kafka brokers unreachable: 127.0.0.1:1: Connection refused\n"
+    assert done.stderr == (
+        "detector: Kafka brokers unreachable: 127.0.0.1:1: Connection refused; check DETECTOR_KAFKA__BOOTSTRAP_SERVERS "
+        "and that the brokers are up\n"
+    )
 
 
 def test_tables_on_a_terminal(kafka, options):

@@ -68,7 +68,7 @@ class TopicReader:
                 progress_at = time.monotonic()
             elif time.monotonic() - progress_at > _NO_PROGRESS_S:
                 raise DetectorError(
-                    f"topic {self.topic}: no record arrived for {_NO_PROGRESS_S:g} s; check that its brokers are up"
+                    f"topic {self.topic}: no record arrived for {_NO_PROGRESS_S:g} s; check that the brokers are up"
                 )
             left = self._without_finished(left, after)
 

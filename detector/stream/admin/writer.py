@@ -61,7 +61,10 @@ class Writer:
             for failure in failed:
                 if failure.is_fatal or is_late:
                     size = len(failure.record.value or b"")
-                    raise DetectorError(f"topic {topic} rejects a record of {size} bytes: {failure.error}")
+                    raise DetectorError(
+                        f"topic {topic} rejects a record of {size} bytes: {failure.error}; raise max.message.bytes of "
+                        "the topic or grant the missing ACL"
+                    )
             records = [failure.record for failure in failed]
             if records:
                 pause(_RETRY_S)
