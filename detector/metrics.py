@@ -166,7 +166,7 @@ class Metrics:
         )
         self.delivery_failures = counter(
             "detector_delivery_failures_total",
-            "Failed attempts to write an alert or dead letter, by topic; the record is sent again unless the error is fatal.",
+            "Failed attempts to write an alert or dead letter, by topic; each is sent again unless the error is fatal.",
             ["topic"],
         )
         self.offset_resets = counter(
