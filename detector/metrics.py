@@ -26,7 +26,7 @@ _SCORES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 
 class BatchHistogram(Collector):
     """A histogram that counts a whole batch of values at once.
 
-    `prometheus_client.Histogram` counts one value for each call, which takes about 1 µs: as long as scoring the event.
+    `prometheus_client.Histogram` counts one value for each call, which takes about 1 µs, as long as scoring.
 
     Args:
         name: the metric's name.

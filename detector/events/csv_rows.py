@@ -1,4 +1,4 @@
-"""BETH rows from CSV files, with the 8 columns of the preprocessed files or the 16 of the original ones."""
+"""Reads BETH rows from CSV files: the 8 columns of the preprocessed files, or the 16 columns of the original ones."""
 
 import csv
 import math

@@ -57,8 +57,8 @@ def score_files(files: Sequence[Path], scorer: Scorer, output: TextIO | None) ->
     Args:
         files: CSV by their suffix; any other file is NDJSON, one event on each line.
         scorer: the model.
-        output: gets a line `row,score,suspicious` for each event, rows counted from 0 over all files; an invalid row
-            gets none.
+        output: gets a line `row,score,suspicious` for each event, and none for an invalid row; rows are counted from
+            0 over all files.
 
     Raises:
         UsageError: a file cannot be read, or a CSV row is invalid.

@@ -1,4 +1,4 @@
-"""What a stream has to do, whichever client library carries it; `tests/contract` holds every implementation to it."""
+"""What the stream of every client library has to do; `tests/contract` checks each implementation."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -67,14 +67,14 @@ class Batch:
 
 
 class SourceListener(Protocol):
-    """Is told about rebalances and offset resets, while the source is polled."""
+    """Its methods are called on rebalances and offset resets, while the source is polled."""
 
     def rebalanced(self, kind: RebalanceKind, partitions: Sequence[Partition]) -> None:
         """Partitions were assigned, revoked (offsets can still be committed) or lost (they cannot)."""
         ...
 
     def offset_reset(self, partition: Partition, missing_offset: int, resumed_at: str) -> None:
-        """The committed offset does not exist any more; reading resumes at the `earliest` or `latest` offset."""
+        """The committed offset no longer exists; reading resumes at the `earliest` or `latest` offset."""
         ...
 
 
@@ -198,7 +198,7 @@ class Sink(Protocol):
 
 
 class TransactionAborted(Exception):  # noqa: N818 - an outcome: everything is as if the batch had not been read
-    """A transaction was aborted, or its outcome is unknown; the committed offsets tell.
+    """A transaction was aborted, or its outcome is unknown; the committed offsets show which.
 
     Args:
         reason: why.

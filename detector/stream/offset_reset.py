@@ -16,7 +16,7 @@ def no_committed_offset(partitions: Iterable[Partition]) -> StreamError:
 
 
 def offset_out_of_range(partition: Partition, offset: int) -> StreamError:
-    """The committed offset does not exist any more."""
+    """The committed offset no longer exists."""
     return StreamError(
         f"{partition.topic}/{partition.partition}: committed offset {offset} no longer exists (retention, or the topic "
         "was recreated), and DETECTOR_KAFKA__AUTO_OFFSET_RESET is fail: set it to earliest or latest, or commit an "

@@ -1,4 +1,4 @@
-"""A topic read from outside: joins no group, commits nothing, and holds no more than one fetch in memory."""
+"""Reads a topic without joining a group or committing offsets, with at most one fetch in memory."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

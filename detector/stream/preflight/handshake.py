@@ -1,6 +1,6 @@
 """One connection to a broker, up to the authentication, with a separate error for each way in which it can fail.
 
-The client libraries do not report the reason while they bootstrap, and retry forever what can never succeed.
+While the client libraries bootstrap, they do not report why it fails, and retry forever even if it can never succeed.
 """
 
 import socket
