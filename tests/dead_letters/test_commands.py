@@ -67,7 +67,7 @@ def test_dry_run_and_replay_without_a_daemon(kafka, options):
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1] == "0 accepted, 0 dead-lettered again, 1 not read yet"
     assert done.stderr.startswith(
-        f"detector: group {kafka.group_id} has not committed all replayed records within 0.1 s"
+        f"detector: consumer group {kafka.group_id} has not committed the offsets of all replayed records within 0.1 s"
     )
 
 
