@@ -16,7 +16,7 @@ from detector import __version__
 
 STAGES = ("decode", "score", "deliver", "commit")
 LABELS = ("benign", "suspicious")
-"""Names of the values of a label or a verdict: 0 is benign, 1 is suspicious."""
+"""The values of the metric labels `label` and `verdict`, by number: 0 is benign, 1 is suspicious."""
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _RECORDS = (1, 5, 10, 50, 100, 250, 500, 1000, 1500, 2000, 5000, 10000)
@@ -26,7 +26,7 @@ _SCORES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 
 class BatchHistogram(Collector):
     """A histogram that counts a whole batch of values at once.
 
-    `prometheus_client.Histogram` counts one value for each call, which takes about 1 µs: as long as scoring the event.
+    `prometheus_client.Histogram` counts one value for each call, which takes about 1 µs, as long as scoring.
 
     Args:
         name: the metric's name.
@@ -106,8 +106,10 @@ class Metrics:
             return BatchHistogram(name, documentation, buckets, registry, label)
 
         # Accounting. Whenever the service is idle: consumed = scored + dead-lettered, and alerts = acknowledged alerts.
-        self.consumed = counter("detector_records_consumed_total", "Records of the events topic that were processed.")
-        self.scored = counter("detector_records_scored_total", "Records that were decoded into an event and scored.")
+        self.consumed = counter(
+            "detector_records_consumed_total", "Records of the events topic that were scored or dead-lettered."
+        )
+        self.scored = counter("detector_records_scored_total", "Records that were decoded into an event, and scored.")
         self.dead_lettered = counter(
             "detector_records_dead_lettered_total",
             "Invalid records written to the dead-letter topic, by reason.",
@@ -118,57 +120,69 @@ class Metrics:
         )
         self.labelled = counter(
             "detector_labelled_records_total",
-            "Scored records that carried a label, by that label and by the model's verdict.",
+            "Scored events that have a label, by this label and by the model's verdict.",
             ["label", "verdict"],
         )
         # Batches.
-        self.batches = counter("detector_batches_total", "Batches whose alerts and dead letters were all acknowledged.")
-        self.batch_records = histogram("detector_batch_records", "Records in a batch.", _RECORDS)
+        self.batches = counter(
+            "detector_batches_total", "Batches of which every alert and dead letter was acknowledged."
+        )
+        self.batch_records = histogram("detector_batch_records", "Number of records in a batch.", _RECORDS)
         self.stage_duration = histogram(
-            "detector_stage_duration_seconds", "Time that a batch spent in each stage, in seconds.", _SECONDS, "stage"
+            "detector_stage_duration_seconds",
+            "Time that one batch takes in a stage, in seconds; `commit` is the time until the brokers' answer.",
+            _SECONDS,
+            "stage",
         )
         self.event_to_alert = histogram(
             "detector_event_to_alert_seconds",
-            "Time from the timestamp of an event's record to the acknowledgement of its alert, in seconds.",
+            "Time from the timestamp of the event's Kafka record to the acknowledgement of its alert, in seconds.",
             _SECONDS,
         )
         self.score = histogram("detector_score", "Scores of events, from 0 to 1.", _SCORES)
         # Kafka.
         self.lag = gauge(
             "detector_lag_records",
-            "Records of an assigned partition that this instance has not read yet.",
+            "Consumer lag: records of an assigned partition that this instance has not read yet.",
             ["partition"],
         )
         self.assigned_partitions = gauge(
             "detector_assigned_partitions", "Partitions of the events topic that are assigned to this instance."
         )
         self.paused = gauge(
-            "detector_paused", "1 while reading is paused because acknowledgements are late, otherwise 0."
+            "detector_paused",
+            "1 while reading is paused because alerts or dead letters are not acknowledged, otherwise 0.",
         )
         self.rebalances = counter(
-            "detector_rebalances_total", "Changes of this instance's assigned partitions, by kind.", ["kind"]
+            "detector_rebalances_total",
+            "Rebalances that changed which partitions this instance has, by kind.",
+            ["kind"],
         )
-        self.commits = counter("detector_commits_total", "Offset commits that succeeded, including transactions.")
+        self.commits = counter(
+            "detector_commits_total", "Offset commits that succeeded; with exactly-once, committed transactions."
+        )
         self.commit_failures = counter(
-            "detector_commit_failures_total", "Offset commits that failed, including aborted transactions."
+            "detector_commit_failures_total", "Offset commits that failed; with exactly-once, aborted transactions."
         )
         self.delivery_failures = counter(
             "detector_delivery_failures_total",
-            "Alerts or dead letters that were not acknowledged and were sent again, by topic.",
+            "Failed attempts to write an alert or dead letter, by topic; each is sent again unless the error is fatal.",
             ["topic"],
         )
         self.offset_resets = counter(
             "detector_offset_resets_total",
-            "Times that a committed offset no longer existed and reading resumed at another one.",
+            "Partitions whose committed offset no longer existed, so that reading resumed at another offset.",
         )
         # The model.
         self.model_info = gauge(
             "detector_model_info",
-            "The current model and its engine; the value is always 1.",
+            "The current model and the engine that computes its scores; the value is always 1.",
             ["name", "version", "sha256", "engine"],
         )
         self.model_reloads = counter(
-            "detector_model_reloads_total", "Model reloads, by result; a refused model is not used.", ["result"]
+            "detector_model_reloads_total",
+            "Attempts to load a new model while the service runs, by result; after `refused` the current model stays.",
+            ["result"],
         )
         self.model_loaded = gauge(
             "detector_model_loaded_timestamp_seconds", "Unix time at which the current model was loaded."
@@ -176,11 +190,11 @@ class Metrics:
         # The process.
         self.last_progress = gauge(
             "detector_last_progress_timestamp_seconds",
-            "Unix time at which a batch was last completed, or at which there was last nothing to read.",
+            "Unix time at which the service last finished a batch or found no more records to read.",
         )
         self.build_info = gauge(
             "detector_build_info",
-            "The version of the service, of Python, and the Kafka client; the value is always 1.",
+            "The versions of the service and of Python, and the Kafka client; the value is always 1.",
             ["version", "python", "client"],
         )
 

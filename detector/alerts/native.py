@@ -38,7 +38,7 @@ class _NativeAlert(msgspec.Struct, frozen=True):
 def native_encoder(topic: str, model: AlertModel, threshold: float) -> Callable[[Alert], OutgoingRecord]:
     """See `detector.alerts.formats.MakeEncoder`; the same record always gets the same `alert_id`."""
     encode_json = msgspec.json.Encoder().encode
-    # What all alerts of a model have in common is made once: together 0.4 µs of an alert's 4.
+    # The parts that all alerts of a model share are made once, which saves 0.4 of the 4 µs that an alert takes.
     model_json = msgspec.Raw(encode_json(model))
     content_type = ("content-type", b"application/json")
     schema = ("schema", SCHEMA.encode())
@@ -63,7 +63,7 @@ _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 def _alert_id(record: Record) -> str:
-    # Exactly `uuid.uuid5` (RFC 9562, 5.5), in a quarter of its time, which would be half of an alert's.
+    # The same result as `uuid.uuid5` (RFC 9562, 5.5), which takes four times as long: half of the time of an alert.
     digest = _copy_of_url_hash()
     digest.update(f"kafka://{record.topic}/{record.partition}/{record.offset}".encode())
     text = digest.hexdigest()

@@ -13,8 +13,12 @@ from detector.process.logs import configure_logging
 from detector.settings import Settings
 from detector.settings.sources import LoadedSettings, load_settings
 
-ConfigFile = Annotated[Path | None, typer.Option(help="settings file, TOML; also DETECTOR_CONFIG")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="one setting, as group.name=value; can be repeated")]
+ConfigFile = Annotated[
+    Path | None, typer.Option(help="settings file (TOML); by default the file named by DETECTOR_CONFIG")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="change one setting, as group.name=value; can be repeated")
+]
 
 
 def load(context: typer.Context) -> LoadedSettings:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def run(context: typer.Context) -> None:
-    """Run the daemon in the foreground, until SIGTERM or SIGINT."""
+    """Run the service in the foreground, until SIGTERM or SIGINT."""
     from detector.service.daemon import run_daemon
 
     run_daemon(settings_of(context))
@@ -24,7 +24,10 @@ def check(
         bool, typer.Option("--connect", help="also check brokers, credentials, topics and ACLs")
     ] = False,
 ) -> None:
-    """Check the settings and the model; one line each."""
+    """Check the settings and the model.
+
+    Prints one line for each check. The exit code is 0 if all of them passed.
+    """
     from detector.service.check import check as check_everything
 
     errors: list[DetectorError] = []

@@ -8,12 +8,16 @@ from rich.console import Console
 from detector.cli.common import progress_bar, settings_of
 from detector.errors import DetectorError
 
-app = typer.Typer(help="Show dead letters, and replay them.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Show dead letters, or replay them to the events topic.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
-Reason = Annotated[str | None, typer.Option(help="only dead letters with this reason")]
+Reason = Annotated[str | None, typer.Option(help="only dead letters with this reason, such as not_json")]
 Since = Annotated[
     str | None,
-    typer.Option(help="only dead letters written since: 2026-11-21T10:00:00Z, or an age: 30m, 2h, 7d"),
+    typer.Option(help="only dead letters written at this time or later: 2026-11-21T10:00:00Z, or 2h for 2 hours ago"),
 ]
 
 
@@ -22,9 +26,9 @@ def show(
     context: typer.Context,
     reason: Reason = None,
     since: Since = None,
-    examples: Annotated[int, typer.Option(help="number of examples of each reason", min=0)] = 3,
+    examples: Annotated[int, typer.Option(help="number of examples to print for each reason", min=0)] = 3,
 ) -> None:
-    """Summarize the dead-letter topic by reason, with examples."""
+    """Count the dead letters of each reason, and print examples."""
     from detector.dead_letters.selection import parse_selection
     from detector.dead_letters.show import lines, summarize
     from detector.dead_letters.tables import tables
@@ -53,19 +57,24 @@ def replay(
     context: typer.Context,
     reason: Reason = None,
     since: Since = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only print what would be replayed")] = False,
-    limit: Annotated[int | None, typer.Option(help="replay at most this many", min=0)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be sent, and send nothing")] = False,
+    limit: Annotated[int | None, typer.Option(help="send at most this many records", min=0)] = None,
     max_attempts: Annotated[
-        int, typer.Option(help="skip dead letters that were already replayed this many times", min=1)
+        int, typer.Option(help="skip records that were already replayed this many times", min=1)
     ] = 3,
     wait: Annotated[
         float,
         typer.Option(
-            help="wait at most this many seconds for the daemon to process the records, and print the outcome", min=0
+            help="after sending, wait at most this many seconds until the service has processed the records, and print "
+            "the outcome; 0 does not wait",
+            min=0,
         ),
     ] = 0,
 ) -> None:
-    """Replay dead letters: write the original records to the events topic."""
+    """Send the records of dead letters to the events topic again.
+
+    This helps when the service can decode them now, for example after an update. The dead letters stay in their topic.
+    """
     from detector.dead_letters.replay import Rules, open_replay
     from detector.dead_letters.selection import parse_selection
     from detector.process.signals import StopRequest, stop_on_signals
@@ -86,6 +95,7 @@ def replay(
             typer.echo(outcome.line())
             if outcome.unread and not stop:
                 raise DetectorError(
-                    f"group {kafka.group_id} has not committed all replayed records within {wait:g} s; check that the "
-                    "daemon is running"
+                    f"consumer group {kafka.group_id} has not committed the offsets of all replayed records within "
+                    f"{wait:g} s; check that the service is running with DETECTOR_KAFKA__GROUP_ID={kafka.group_id}, or "
+                    "give a longer --wait"
                 )

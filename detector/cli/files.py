@@ -8,11 +8,14 @@ import typer
 from detector.cli.common import needs_extra, progress_bar, settings_of
 from detector.errors import UsageError, missing_extra
 
-BethFiles = Annotated[list[Path], typer.Argument(help="BETH CSV files, either format", metavar="FILE...")]
+BethFiles = Annotated[
+    list[Path],
+    typer.Argument(help="CSV files of the BETH dataset: the original or the preprocessed ones", metavar="FILE..."),
+]
 
 
 def train(context: typer.Context) -> None:
-    """Train a model on BETH rows; the same as train.py. Has its own --help."""
+    """Train a model on labelled BETH rows; the same as train.py. Has its own --help."""
     if any(context.obj):
         raise UsageError("--config and --set do not apply to `train`, which reads no settings: leave them out")
     with needs_extra("train", "training"):
@@ -24,12 +27,20 @@ def train(context: typer.Context) -> None:
 def replay(
     context: typer.Context,
     files: BethFiles,
-    rate: Annotated[float | None, typer.Option(help="events per second", min=0.001)] = None,
-    speed: Annotated[float | None, typer.Option(help="multiple of the recorded pace", min=0.001)] = None,
-    loop: Annotated[bool, typer.Option("--loop", help="start again after the last file, until Ctrl-C")] = False,
-    limit: Annotated[int | None, typer.Option(help="produce at most this many events", min=0)] = None,
+    rate: Annotated[float | None, typer.Option(help="send this many events per second", min=0.001)] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(help="send events at this multiple of the recorded pace; 1 is real time", min=0.001),
+    ] = None,
+    loop: Annotated[
+        bool, typer.Option("--loop", help="after the last file continue with the first, until Ctrl-C")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(help="send at most this many events", min=0)] = None,
 ) -> None:
-    """Produce BETH rows to the events topic."""
+    """Send the rows of CSV files to the events topic as events.
+
+    This is for trials and tests. Without --rate or --speed they are sent as fast as possible.
+    """
     from detector.local.replay import Pace, count_rows
     from detector.local.replay import replay as produce
     from detector.process.signals import StopRequest, stop_on_signals
@@ -57,10 +68,19 @@ def replay(
 
 def score(
     context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(help="CSV or NDJSON files", metavar="FILE...")],
-    output: Annotated[Path | None, typer.Option(help="file to write row,score,suspicious of each event to")] = None,
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="CSV files (*.csv), or files with one JSON event on each line", metavar="FILE..."),
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="CSV file to write to, with the columns row, score and suspicious")
+    ] = None,
 ) -> None:
-    """Score files offline, exactly as the daemon would."""
+    """Score the events in files, without Kafka.
+
+    The scores are the same as the service's. If the events have labels, it also prints precision, recall and other
+    measures.
+    """
     from detector.service.offline import score_files, write_scores
     from detector.service.scoring import Scorer
 

@@ -8,14 +8,14 @@ import typer
 from detector.cli.common import settings_of
 from detector.errors import ModelError
 
-app = typer.Typer(help="Inspect a model folder.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Describe or check a model folder.", no_args_is_help=True, rich_markup_mode=None)
 
-ModelPath = Annotated[Path | None, typer.Argument(help="a model folder; by default the model.path of the settings")]
+ModelPath = Annotated[Path | None, typer.Argument(help="model folder; by default that of the setting model.path")]
 
 
 @app.command("show")
 def show(context: typer.Context, path: ModelPath = None) -> None:
-    """Print the manifest of a model."""
+    """Print the manifest: training, quality and threshold."""
     from detector.model.describe import describe
     from detector.model.folder import load_model
 
@@ -25,7 +25,10 @@ def show(context: typer.Context, path: ModelPath = None) -> None:
 
 @app.command("verify")
 def verify(context: typer.Context, path: ModelPath = None) -> None:
-    """Check the hash, the schema and the golden batch of a model."""
+    """Check that a model folder is complete and undamaged.
+
+    It must also give the scores that its manifest expects for the golden batch.
+    """
     from detector.model.describe import verify as verify_folder
 
     failed = False

@@ -8,7 +8,7 @@ from detector.records import Partition
 
 
 class WrittenOffsets:
-    """Which records were written; takes 8 bytes for each. Within a partition, records are added by ascending offset."""
+    """Which records were written; uses 8 bytes for each. Within a partition, records are added by ascending offset."""
 
     def __init__(self) -> None:
         self.total = 0

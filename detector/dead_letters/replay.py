@@ -34,9 +34,9 @@ class Tally:
     found: int = 0
     """Dead letters that match the selection."""
     chosen: int = 0
-    """Those of them that are replayed."""
+    """Matching dead letters that are replayed."""
     skipped: int = 0
-    """Those of them that had all their attempts."""
+    """Matching dead letters that were already replayed `Rules.max_attempts` times."""
     foreign: int = 0
     """Records that the service did not write."""
     written: WrittenOffsets = field(default_factory=WrittenOffsets)
@@ -64,7 +64,7 @@ class Replay:
 
     @property
     def total(self) -> int:
-        """The largest number of records that are read."""
+        """How many records this run reads, at most."""
         return sum(max(0, self._ends[tp] - start) for tp, start in self._starts.items())
 
     def send(self, on_record: Callable[[int], None] = lambda _: None) -> None:
@@ -80,7 +80,7 @@ class Replay:
                 writer.write(records, self.tally.written.add, self._pause)
         except DetectorError as error:
             raise DetectorError(
-                f"{error}: {self.tally.written.total} dead letters were replayed before the error"
+                f"{error}; {self.tally.written.total} dead letters were replayed before the error"
             ) from error
         finally:
             writer.close(_CLOSE_S)

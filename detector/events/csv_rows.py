@@ -1,4 +1,4 @@
-"""BETH rows from CSV files, with the 8 columns of the preprocessed files or the 16 of the original ones."""
+"""Reads BETH rows from CSV files: the 8 columns of the preprocessed files, or the 16 columns of the original ones."""
 
 import csv
 import math
@@ -56,24 +56,25 @@ def read_rows(path: Path, required: Sequence[str], *, require_label: bool = Fals
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8 text: {error.reason}") from error
-    except csv.Error as error:
-        raise UsageError(f"{path}: not CSV: {error}") from error
+        raise UsageError(f"{path}: not UTF-8 text: {error.reason}; convert the file to UTF-8") from error
 
 
 def _rows(path: Path, file: TextIO, required: Sequence[str], *, require_label: bool) -> Iterator[Row]:
     csv.field_size_limit(_MAX_CELL_CHARS)
     reader = csv.reader(file, strict=True)
-    header = next(reader, [])
+    lines = _checked_lines(path, reader)
+    header = next(lines, [])
     skip = 1 if header and header[0].strip() in _INDEX_COLUMNS else 0
     columns = [name.strip() for name in header[skip:]]
     _check_columns(path, columns, required, require_label=require_label)
     parsers = [(name, _PARSERS.get(name, _text)) for name in columns]
-    for cells in reader:
+    for cells in lines:
         if not cells:
             continue  # a blank line
         if len(cells) != len(header):
-            raise UsageError(f"{path}:{reader.line_num}: {len(cells)} cells where the header has {len(header)}")
+            raise UsageError(
+                f"{path}:{reader.line_num}: {len(cells)} cells, but the header has {len(header)}; correct this line"
+            )
         event = {}
         for (name, parse), cell in zip(parsers, cells[skip:], strict=True):
             try:
@@ -81,6 +82,13 @@ def _rows(path: Path, file: TextIO, required: Sequence[str], *, require_label: b
             except ValueError as error:
                 raise UsageError(f"{path}:{reader.line_num}: column {name}: {cell!r} {error}") from None
         yield Row(reader.line_num, event)
+
+
+def _checked_lines(path: Path, reader: Any) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise UsageError(f"{path}:{reader.line_num}: not CSV: {error}; correct this line") from error
 
 
 def _check_columns(path: Path, columns: list[str], required: Sequence[str], *, require_label: bool) -> None:
@@ -92,7 +100,7 @@ def _check_columns(path: Path, columns: list[str], required: Sequence[str], *, r
         raise UsageError(f"{path}: not BETH rows: missing columns {', '.join(missing)}; found {found}")
     duplicates = sorted({name for name in columns if columns.count(name) > 1})
     if duplicates:
-        raise UsageError(f"{path}: duplicate columns: {', '.join(duplicates)}; found {found}")
+        raise UsageError(f"{path}: duplicate columns: {', '.join(duplicates)}; keep one of each; found {found}")
 
 
 def _integer(cell: str) -> int:

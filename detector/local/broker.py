@@ -72,7 +72,7 @@ class EmbeddedBroker:
     def data_dir(self) -> Path:
         """Where the broker keeps its topics, its configuration and its log."""
         if self._data_dir is None:
-            raise DetectorError("the broker has not been started")
+            raise DetectorError("the embedded broker has no data directory before it is started: call start() first")
         return self._data_dir
 
     @property
@@ -170,7 +170,9 @@ class EmbeddedBroker:
         command += ["kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(config)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise DetectorError(f"Kafka could not format {self.data_dir}: {done.stdout}{done.stderr}".rstrip())
+            raise DetectorError(
+                f"Kafka could not format {self.data_dir} for its data; its output:\n{done.stdout}{done.stderr}".rstrip()
+            )
 
     def _wait_until_started(self, process: GuardedProcess) -> None:
         deadline = time.monotonic() + _START_TIMEOUT_S
@@ -236,7 +238,9 @@ def _lock(folder: Path) -> IO[str]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("a+")
     except OSError as error:
-        raise DetectorError(f"{folder}: cannot keep the broker's data there: {error.strerror}") from error
+        raise DetectorError(
+            f"{folder}: cannot keep the broker's data there: {error.strerror}; choose another --data-dir"
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""The demo: a real broker, model and daemon process real events, and at the end every event is accounted for."""
+"""The demo: runs a real broker, model and daemon on real events, and checks that every event is accounted for."""
 
 import json
 import os

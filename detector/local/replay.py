@@ -64,7 +64,7 @@ def replay(
     started = time.monotonic()
     number = 0
     with bulk_producer(kafka, kafka.events_topic) as producer:
-        for row in _paced(islice(_rows(files, loop=loop), limit), pace, stopped):
+        for row in _paced(islice(_rows(files, loop=loop, timed=bool(pace.speed)), limit), pace, stopped):
             if stopped():
                 break
             host = row.event.get("hostName")
@@ -89,12 +89,16 @@ def count_rows(files: Sequence[Path]) -> int:
     return total
 
 
-def _rows(files: Sequence[Path], *, loop: bool) -> Iterator[Row]:
+def _rows(files: Sequence[Path], *, loop: bool, timed: bool) -> Iterator[Row]:
     again = True
     while again:
         again = False  # files without a row would otherwise be read without end
         for path in files:
             for row in read_rows(path, BETH.fields):
+                if timed and "timestamp" not in row.event:
+                    raise UsageError(
+                        f"{path}: no timestamp column; --speed needs the original 16 columns: use --rate instead"
+                    )
                 yield row
                 again = loop
 
@@ -121,11 +125,7 @@ def _at_recorded_pace(rows: Iterator[Row], speed: float) -> Iterator[tuple[float
     """Each row with the time at which it is due, on the clock `time.monotonic()`."""
     anchor_s = previous_s = started = 0.0
     for number, row in enumerate(rows):
-        recorded_s = row.event.get("timestamp")
-        if recorded_s is None:
-            raise UsageError(
-                f"line {row.line}: no timestamp column; --speed needs the original 16 columns: use --rate instead"
-            )
+        recorded_s = row.event["timestamp"]
         if number == 0 or recorded_s < previous_s:  # the next file, or the same file again, starts at an earlier time
             anchor_s, started = recorded_s, time.monotonic()
         previous_s = recorded_s

@@ -22,6 +22,7 @@ MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 CURRENT = "current"
 GOLDEN_TOLERANCE = 1e-6
+_ROLL_BACK = f"point models/{CURRENT} at the previous version"
 _MAX_BYTES = {MANIFEST: 16 * 1024 * 1024, WEIGHTS: 256 * 1024 * 1024}
 """Far more than an MLP on seven features needs; a larger file is a mistake, and is not read into memory."""
 
@@ -49,8 +50,9 @@ class Model:
         worst = golden_difference(engine, self.manifest)
         if not worst <= GOLDEN_TOLERANCE:
             raise ModelError(
-                f"{self.path}: model rejected: the scores that engine {name} computes for the golden batch differ from "
-                f"the manifest's by up to {worst:.2g}, more than {GOLDEN_TOLERANCE:g}; train the model again"
+                f"{self.path}: model rejected: engine {name} scores the golden batch differently than the manifest "
+                f"expects, by up to {worst:.2g} (tolerance {GOLDEN_TOLERANCE:g}); {_ROLL_BACK}, and train this model "
+                "again"
             )
         return engine
 
@@ -70,7 +72,8 @@ def load_model(path: Path) -> Model:
     manifest_file, weights_file = path / MANIFEST, path / WEIGHTS
     if not path.is_dir():
         raise ModelError(
-            f"{path}: no such model folder; train a model with `detector train DATA`, or set DETECTOR_MODEL__PATH"
+            f"{path}: no such model folder; train a model with `detector train DATA`, or set DETECTOR_MODEL__PATH to a "
+            "model folder that exists"
         )
     try:
         manifest = parse_manifest(_read(manifest_file))
@@ -78,10 +81,14 @@ def load_model(path: Path) -> Model:
         _check_hash(content, manifest)
         network = network_from_tensors(manifest, safetensors.numpy.load(content))
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:  # KeyError: a type that numpy lacks
-        raise ModelError(f"{path}: model rejected: {WEIGHTS}: {error}") from error
+        raise _rejected(path, f"{WEIGHTS}: {error}") from error
     except ModelError as error:
-        raise ModelError(f"{path}: model rejected: {error}") from error
+        raise _rejected(path, str(error)) from error
     return Model(path, manifest, network)
+
+
+def _rejected(path: Path, reason: str) -> ModelError:
+    return ModelError(f"{path}: model rejected: {reason}; copy the model folder again, or {_ROLL_BACK}")
 
 
 def weights_content(network: Network) -> bytes:
@@ -115,7 +122,9 @@ def save_model(models: Path, manifest: Manifest, files: Mapping[str, bytes]) -> 
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     except OSError as error:
-        raise UsageError(f"{target}: cannot write the model: {error.strerror}") from error
+        raise UsageError(
+            f"{target}: cannot write the model: {error.strerror}; choose another folder with --output"
+        ) from error
     return target
 
 
@@ -136,7 +145,7 @@ def make_current(version: Path) -> Path:
 def _check_hash(content: bytes, manifest: Manifest) -> None:
     digest = hashlib.sha256(content).hexdigest()
     if digest != manifest.weights_sha256:
-        raise ModelError(f"{WEIGHTS}: sha256 is {digest}, but the manifest has {manifest.weights_sha256}")
+        raise ModelError(f"{WEIGHTS}: sha256 is {digest}, but the manifest expects {manifest.weights_sha256}")
 
 
 def _read(file: Path) -> bytes:

@@ -32,123 +32,141 @@ class LogEvent:
 
 _STREAM, _MODEL, _HTTP = "detector.stream", "detector.model", "detector.http"
 _NOTHING = "Nothing."
-_BROKERS = "Check the brokers; runbook detector-paused."
+_BROKERS = "Check the brokers, and see runbook detector-paused."
 
 # The life of the service.
 SERVICE_STARTING = LogEvent(
-    "service_starting", "info", "Detector starting", "At the start; `http` is the address of the metrics.", _NOTHING
+    "service_starting",
+    "info",
+    "Detector starting",
+    "First line of the service; `http` is the address of its metrics.",
+    _NOTHING,
 )
 WAITING_FOR_KAFKA = LogEvent(
     "waiting_for_kafka",
     "warning",
     "Waiting for Kafka",
-    "Every 5 s during the start while brokers are unreachable or topics do not exist; `reason` says which.",
-    "Do what `reason` says.",
+    "Every 5 s during the start, while no broker can be reached or a topic does not exist; `reason` says which.",
+    "Start the brokers, correct DETECTOR_KAFKA__BOOTSTRAP_SERVERS or create the topics, as `reason` says. The start "
+    "then continues by itself.",
 )
 CONNECTED_TO_KAFKA = LogEvent(
     "connected_to_kafka",
     "info",
     "Connected to Kafka; all topics exist",
-    "Once at the start. The line names the brokers, the topic, the consumer group and the delivery guarantee.",
+    "Once during the start. Fields: brokers, events topic, consumer group, client and delivery guarantee.",
     _NOTHING,
 )
 SERVICE_STOPPED_BEFORE_CONNECTING = LogEvent(
     "service_stopped_before_connecting",
     "info",
     "Detector stopped before it connected to Kafka",
-    "After a stop signal during the start.",
+    "A stop signal arrived during the start.",
     _NOTHING,
 )
 SHUTDOWN_TIMED_OUT = LogEvent(
     "shutdown_timed_out",
     "warning",
-    "Shutdown timed out before the last batch was delivered; its offsets are not committed and it will be read again",
-    "The drain took longer than DETECTOR_SHUTDOWN__TIMEOUT_S, mostly because brokers were unavailable.",
+    "Shutdown timed out before the last batch was delivered; the batch will be read again after the next start",
+    "The last batch was not delivered within DETECTOR_SHUTDOWN__TIMEOUT_S, usually because brokers were unavailable. "
+    "Its offsets are not committed.",
     "Nothing: no event is lost. If it happens often, raise DETECTOR_SHUTDOWN__TIMEOUT_S.",
 )
 SERVICE_STOPPED = LogEvent(
     "service_stopped",
     "info",
     "Detector stopped",
-    "At the end; `consumed` is the number of records since the start.",
+    "Last line after a stop signal; `consumed` is the number of records that were processed since the start.",
     _NOTHING,
 )
 SERVICE_FAILED = LogEvent(
     "service_failed",
     "error",
     "Detector failed",
-    "The service cannot continue and exits; `error` says why, and docs/reference/exit-codes.md what the code means.",
-    "Do what `error` says.",
+    "The service cannot continue and exits; `error` says why.",
+    "Do what `error` says. The meaning of the exit code is in docs/reference/exit-codes.md.",
 )
 UNEXPECTED_ERROR = LogEvent(
     "unexpected_error",
     "error",
     "Unexpected error",
-    "A bug: the exception's traceback is in the line.",
-    "Report it with the traceback.",
+    "The service exits because of a bug; the line has the stack trace.",
+    "Report the bug with this line.",
 )
 MAIN_LOOP_STALLED = LogEvent(
     "main_loop_stalled",
     "error",
     "Main loop has made no progress; the stacks of all threads are in this line",
-    "No step of the main loop finished for 30 s; `/healthz` fails after 60 s.",
-    "Keep the line for a bug report; runbook detector-no-progress.",
+    "No step of the main loop finished for 30 s. After 60 s `/healthz` returns 503.",
+    "Save the line for a bug report; see runbook detector-no-progress.",
 )
 
 # Consumer group and offsets.
 PARTITIONS_ASSIGNED = LogEvent(
-    "partitions_assigned", "info", "Partitions assigned", "After each rebalance.", _NOTHING, _STREAM
+    "partitions_assigned",
+    "info",
+    "Partitions assigned",
+    "A rebalance gave this instance the partitions in `partitions`; `now_assigned` is the number that it has now.",
+    _NOTHING,
+    _STREAM,
 )
 PARTITIONS_REVOKED = LogEvent(
     "partitions_revoked",
     "info",
     "Partitions revoked",
-    "A rebalance moved partitions to other members, or this instance is stopping.",
+    "A rebalance gave partitions of this instance to other members, or this instance is stopping.",
     _NOTHING,
     _STREAM,
 )
 PARTITIONS_LOST = LogEvent(
     "partitions_lost",
     "warning",
-    "Partitions lost; the session with the group coordinator expired, joining the group again",
-    "No heartbeat reached the group coordinator within the session timeout (10 s).",
-    "Nothing if brokers were unavailable. Otherwise check whether the process was suspended or starved of CPU.",
+    "Partitions lost; this instance was evicted from the consumer group and is joining it again",
+    "The group coordinator received no heartbeat of this instance within the session timeout (10 s).",
+    "Nothing if brokers were unavailable. Otherwise check whether the process was suspended or did not get enough CPU.",
     _STREAM,
 )
 COMMITTED_OFFSET_MISSING = LogEvent(
     "committed_offset_missing",
     "error",
-    "Committed offset no longer exists; reading resumes elsewhere, some records may be skipped",
-    "Retention deleted records before they were read, or the topic was recreated.",
-    "Runbook detector-offsets-reset.",
+    "Committed offset no longer exists; reading resumes at another offset, and some records may be skipped",
+    "Retention deleted records before they were read, or the topic was recreated. Reading resumes at the `earliest` or "
+    "`latest` offset, as `resumed_at` says.",
+    "See runbook detector-offsets-reset.",
     _STREAM,
 )
 OFFSET_COMMIT_FAILED = LogEvent(
     "offset_commit_failed",
     "warning",
     "Offset commit failed; will retry with the next commit",
-    "Brokers were unavailable or the group was rebalancing.",
-    "Nothing if it is rare; otherwise runbook detector-commit-failures.",
+    "Brokers were unavailable, or the consumer group was rebalancing.",
+    "Nothing if it is rare; otherwise see runbook detector-commit-failures.",
     _STREAM,
 )
 STALE_MEMBER_NOT_REMOVED = LogEvent(
     "stale_member_not_removed",
     "warning",
-    "Could not remove the stale group member; it leaves at its session timeout",
-    "With librdkafka, after an outage longer than the session timeout.",
+    "Could not remove this instance's old group membership; it expires at the session timeout",
+    "With librdkafka, this instance joined the consumer group again after an outage, and the group still has its old "
+    "membership too.",
     "Nothing. This instance gets its partitions up to 10 s later.",
     _STREAM,
 )
 
 # Brokers and delivery.
 BROKERS_NOT_RESPONDING = LogEvent(
-    "brokers_not_responding", "warning", "Kafka brokers are not responding", "No answer for 10 s.", _BROKERS, _STREAM
+    "brokers_not_responding",
+    "warning",
+    "Kafka brokers are not responding",
+    "No broker has answered a request for 10 s.",
+    _BROKERS,
+    _STREAM,
 )
 BROKERS_STILL_NOT_RESPONDING = LogEvent(
     "brokers_still_not_responding",
     "warning",
     "Kafka brokers are still not responding",
-    "Every 60 s until they respond.",
+    "Every 60 s until the brokers respond.",
     _BROKERS,
     _STREAM,
 )
@@ -156,7 +174,7 @@ BROKERS_RECOVERED = LogEvent(
     "brokers_recovered",
     "info",
     "Kafka brokers are responding again",
-    "After `brokers_not_responding`.",
+    "The outage that `brokers_not_responding` reported is over; `waited_s` is its duration.",
     _NOTHING,
     _STREAM,
 )
@@ -165,14 +183,15 @@ DELIVERY_WAITING = LogEvent(
     "warning",
     "Waiting for acknowledgements; reading is paused",
     "Alerts and dead letters were not acknowledged within 1 s.",
-    "Nothing if `delivery_recovered` follows within a minute; otherwise check the brokers; runbook detector-paused.",
+    "Nothing if `delivery_recovered` follows within a minute. Otherwise check the brokers, and see runbook "
+    "detector-paused.",
     _STREAM,
 )
 DELIVERY_STILL_WAITING = LogEvent(
     "delivery_still_waiting",
     "warning",
     "Still waiting for acknowledgements; reading is paused",
-    "Every 60 s until they arrive.",
+    "Every 60 s until the acknowledgements arrive.",
     _BROKERS,
     _STREAM,
 )
@@ -180,7 +199,7 @@ DELIVERY_RECOVERED = LogEvent(
     "delivery_recovered",
     "info",
     "Acknowledgements received; reading resumed",
-    "After `delivery_waiting`.",
+    "The wait that `delivery_waiting` reported is over; `waited_s` is its duration.",
     _NOTHING,
     _STREAM,
 )
@@ -188,28 +207,33 @@ RECORDS_REJECTED = LogEvent(
     "records_rejected",
     "warning",
     "Broker rejected records; retrying",
-    "A topic did not accept alerts or dead letters; `error` is the broker's reason.",
-    "Look up `error` and `topic` in runbook detector-delivery-failures.",
+    "A broker did not accept alerts or dead letters for the topic in `topic`; `error` is its reason.",
+    "Look up `error` in runbook detector-delivery-failures.",
     _STREAM,
 )
 RECORDS_STILL_REJECTED = LogEvent(
     "records_still_rejected",
     "warning",
     "Broker is still rejecting records; retrying",
-    "Every 60 s until they are accepted.",
-    "Runbook detector-delivery-failures.",
+    "Every 60 s until the records are accepted.",
+    "See runbook detector-delivery-failures.",
     _STREAM,
 )
 RECORDS_ACCEPTED = LogEvent(
-    "records_accepted", "info", "Broker accepts records again", "After `records_rejected`.", _NOTHING, _STREAM
+    "records_accepted",
+    "info",
+    "Broker accepts records again",
+    "The records that `records_rejected` reported were accepted; `waited_s` is the time until then.",
+    _NOTHING,
+    _STREAM,
 )
 TRANSACTION_ABORTED = LogEvent(
     "transaction_aborted",
     "warning",
     "Transaction aborted; its batch will be read again",
-    "With exactly-once, a transaction failed; `reason` says why: brokers unavailable, a rebalance, a rejected record, "
-    "or a fenced producer.",
-    "Nothing if it is rare; otherwise runbook detector-commit-failures.",
+    "With exactly-once, a transaction failed, so its alerts, dead letters and offsets are discarded. `reason` says "
+    "why: brokers unavailable, a rebalance, a rejected record, or a fenced producer.",
+    "Nothing if it is rare; otherwise see runbook detector-commit-failures.",
     _STREAM,
 )
 TRANSACTIONS_STILL_ABORTED = LogEvent(
@@ -217,14 +241,14 @@ TRANSACTIONS_STILL_ABORTED = LogEvent(
     "warning",
     "Transactions are still being aborted; the same batch will be read again",
     "Every 60 s until a transaction is committed.",
-    "Runbook detector-commit-failures.",
+    "See runbook detector-commit-failures.",
     _STREAM,
 )
 TRANSACTIONS_RECOVERED = LogEvent(
     "transactions_recovered",
     "info",
     "Transactions are being committed again",
-    "After `transaction_aborted`.",
+    "The first transaction after `transaction_aborted` was committed.",
     _NOTHING,
     _STREAM,
 )
@@ -238,23 +262,31 @@ PRODUCER_START_FAILED = LogEvent(
 )
 
 # The model.
-MODEL_LOADED = LogEvent("model_loaded", "info", "Model loaded", "At the start and after each reload.", _NOTHING, _MODEL)
+MODEL_LOADED = LogEvent(
+    "model_loaded",
+    "info",
+    "Model loaded",
+    "During the start, and each time the service has switched to a new model.",
+    _NOTHING,
+    _MODEL,
+)
 MODEL_REJECTED = LogEvent(
     "model_rejected",
     "error",
     "New model rejected; still using the current model",
-    "A reload found a model folder that is incomplete, damaged or incompatible; `reason` says what is wrong.",
-    "Runbook detector-model-refused.",
+    "After a change of the model folder or SIGHUP, the new model is incomplete, damaged or incompatible; `reason` says "
+    "what is wrong.",
+    "See runbook detector-model-refused.",
     _MODEL,
 )
 
 # HTTP, at level debug.
-HTTP_REQUEST = LogEvent("http_request", "debug", "HTTP request", "Each request.", _NOTHING, _HTTP)
+HTTP_REQUEST = LogEvent("http_request", "debug", "HTTP request", "For each request to the HTTP port.", _NOTHING, _HTTP)
 HTTP_CLIENT_DISCONNECTED = LogEvent(
     "http_client_disconnected",
     "debug",
     "HTTP client disconnected",
-    "A client closed its connection before it was answered, as TCP health checks do.",
+    "A client closed its connection before it received the answer, as TCP health checks do.",
     _NOTHING,
     _HTTP,
 )

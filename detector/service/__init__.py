@@ -1,1 +1,1 @@
-"""The daemon: the batch step, its life, its health."""
+"""The service: how a batch is processed, the main loop around it, and what it reports."""

@@ -170,7 +170,7 @@ class Daemon:
         return self._drain_left_s() <= 0
 
     def _drain_left_s(self) -> float:
-        """Seconds that are left for the drain; all of them until a stop is requested."""
+        """Seconds that are left for the drain; the whole timeout until a stop is requested."""
         return self._settings.shutdown.timeout_s - self._stop.seconds_since()
 
     def _closing_s(self) -> float:

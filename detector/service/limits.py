@@ -1,4 +1,4 @@
-"""The limits on dead letters: beyond them the events topic is more likely wrong than so many records are invalid."""
+"""The limits on invalid records. Above them the events topic is probably the wrong one."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -9,9 +9,9 @@ from detector.events.decode import InvalidRecord
 from detector.settings import DeadLetterSettings
 
 WINDOW = 10_000
-"""The share is that of the last so many records."""
+"""The share is computed over this many of the latest records."""
 MIN_RECORDS = 1_000
-"""The share is checked once this many records were read: the first records of a new topic may all be invalid."""
+"""The share is not checked before this many records were read: all of the first records may be invalid by chance."""
 
 
 class DeadLetterLimits:
@@ -21,7 +21,7 @@ class DeadLetterLimits:
         settings: the limits.
         records: how many records there were.
         consecutive: how many of the last records were invalid.
-        invalid: the numbers of the invalid ones among the last 10,000, counted from the first record.
+        invalid: the invalid ones among the last 10,000 records, as numbers counted from the first record.
     """
 
     def __init__(

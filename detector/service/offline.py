@@ -48,7 +48,7 @@ def write_scores(files: Sequence[Path], scorer: Scorer, output: Path) -> Offline
         with output.open("w", newline="") as stream:
             return score_files(files, scorer, stream)
     except OSError as error:
-        raise UsageError(f"{output}: cannot be written: {error.strerror}") from error
+        raise UsageError(f"{output}: cannot be written: {error.strerror}; choose another --output") from error
 
 
 def score_files(files: Sequence[Path], scorer: Scorer, output: TextIO | None) -> OfflineScores:
@@ -57,8 +57,8 @@ def score_files(files: Sequence[Path], scorer: Scorer, output: TextIO | None) ->
     Args:
         files: CSV by their suffix; any other file is NDJSON, one event on each line.
         scorer: the model.
-        output: gets a line `row,score,suspicious` for each event, rows counted from 0 over all files; an invalid row
-            gets none.
+        output: gets a line `row,score,suspicious` for each event, and none for an invalid row; rows are counted from
+            0 over all files.
 
     Raises:
         UsageError: a file cannot be read, or a CSV row is invalid.

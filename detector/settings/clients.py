@@ -18,4 +18,4 @@ KAFKA_CLIENTS = {
     "librdkafka": ClientSpec("detector.stream.librdkafka", transaction_records=10_000),
 }
 DEFAULT_CLIENT = "kafka-python"
-CLIENT_HELP = "client library: kafka-python, or librdkafka with the extra `librdkafka`"
+CLIENT_HELP = "Kafka client library: `kafka-python`, or `librdkafka` (install the extra `librdkafka`)"

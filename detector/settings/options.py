@@ -60,74 +60,104 @@ class KafkaSettings(_Group):
     """The brokers and how to connect to them, the topics, and the consumer group."""
 
     bootstrap_servers: Annotated[str, AfterValidator(_check_servers)] = Field(
-        "localhost:9092", description="bootstrap brokers, comma-separated"
+        "localhost:9092", description="brokers to connect to first, as HOST:PORT, separated by commas"
     )
-    events_topic: str = Field("process-events", description="topic with the events", min_length=1)
-    alerts_topic: str = Field("process-alerts", description="topic for alerts", min_length=1)
+    events_topic: str = Field("process-events", description="topic to read events from", min_length=1)
+    alerts_topic: str = Field("process-alerts", description="topic to write alerts to", min_length=1)
     dead_letter_topic: str = Field(
-        "process-events-dead-letter", description="topic for records that could not be decoded", min_length=1
+        "process-events-dead-letter", description="topic to write invalid records to, with the reason", min_length=1
     )
-    group_id: str = Field("detector", description="consumer group", min_length=1)
+    group_id: str = Field(
+        "detector", description="consumer group; the same for all instances that share the events", min_length=1
+    )
     instance_id: str | None = Field(
-        None, description="static membership: a different name for each instance", min_length=1
+        None,
+        description="name for static membership (`group.instance.id`), different for each instance; with it a restart "
+        "within the session timeout causes no rebalance",
+        min_length=1,
     )
     client: KafkaClient = Field(DEFAULT_CLIENT, description=CLIENT_HELP)
     auto_offset_reset: Literal["earliest", "latest", "fail"] = Field(
         "earliest",
-        description="where to start when no committed offset exists (any more): earliest, latest or fail",
+        description="where reading starts in a partition without a valid committed offset: at its oldest record "
+        "(`earliest`) or after its newest (`latest`); with `fail` the service stops with an error",
     )
     max_record_bytes: PositiveInt = Field(
         10485760,
-        description="largest record to read, alert or dead letter to write, bytes; the topics must permit it too",
+        description="largest record to read, and largest alert or dead letter to write, in bytes; `max.message.bytes` "
+        "of the topics must permit it too",
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="protocol of the brokers' listener"
+        "PLAINTEXT",
+        description="security protocol of the brokers' listener: `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`",
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI"] | None = Field(
-        None, description="SASL mechanism"
+        None,
+        description="how to authenticate when the security protocol is SASL: `PLAIN`, `SCRAM-SHA-256`, "
+        "`SCRAM-SHA-512` or `GSSAPI` (Kerberos)",
     )
-    sasl_plain_username: str | None = Field(None, description="user name for PLAIN and SCRAM")
-    sasl_plain_password: SecretStr | None = Field(None, description="password for PLAIN and SCRAM")
-    sasl_kerberos_name: str | None = Field(None, description="GSSAPI: full principal")
-    sasl_kerberos_service_name: str = Field("kafka", description="GSSAPI: service name")
-    sasl_kerberos_domain_name: str | None = Field(None, description="GSSAPI: domain name")
+    sasl_plain_username: str | None = Field(None, description="PLAIN and SCRAM: user name")
+    sasl_plain_password: SecretStr | None = Field(None, description="PLAIN and SCRAM: password")
+    sasl_kerberos_name: str | None = Field(None, description="GSSAPI: principal of this client")
+    sasl_kerberos_service_name: str = Field("kafka", description="GSSAPI: service name of the brokers")
+    sasl_kerberos_domain_name: str | None = Field(
+        None, description="GSSAPI: domain name of the brokers; when unset, the broker's host name"
+    )
     ssl_check_hostname: bool = Field(
         default=True, description="check that the broker's certificate matches its host name"
     )
-    ssl_cafile: FilePath | None = Field(None, description="trusted certificate authorities, PEM")
-    ssl_certfile: FilePath | None = Field(None, description="client certificate, PEM")
-    ssl_keyfile: FilePath | None = Field(None, description="client private key, PEM")
+    ssl_cafile: FilePath | None = Field(
+        None, description="certificate authorities to trust, PEM file; when unset, the system's"
+    )
+    ssl_certfile: FilePath | None = Field(None, description="client certificate, PEM file")
+    ssl_keyfile: FilePath | None = Field(
+        None, description="private key of the client certificate, PEM file; when unset, the key in `SSL_CERTFILE`"
+    )
     ssl_password: SecretStr | None = Field(None, description="password of the private key")
-    ssl_crlfile: FilePath | None = Field(None, description="revoked certificates, PEM")
-    ssl_ciphers: str | None = Field(None, description="permitted ciphers, in OpenSSL's list format")
+    ssl_crlfile: FilePath | None = Field(None, description="certificate revocation list, PEM file")
+    ssl_ciphers: str | None = Field(None, description="ciphers to permit, in OpenSSL's list format")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if len({self.events_topic, self.alerts_topic, self.dead_letter_topic}) < _TOPICS:
-            raise ValueError("events_topic, alerts_topic and dead_letter_topic must be three different topics")
+            raise ValueError(
+                "events_topic, alerts_topic and dead_letter_topic must be three different topics, but are "
+                f"{self.events_topic}, {self.alerts_topic} and {self.dead_letter_topic}"
+            )
         if self.security_protocol.startswith("SASL") and self.sasl_mechanism is None:
-            raise ValueError(f"security_protocol {self.security_protocol} needs sasl_mechanism")
+            raise ValueError(
+                f"security_protocol {self.security_protocol} needs sasl_mechanism: set DETECTOR_KAFKA__SASL_MECHANISM"
+            )
         by_password = self.security_protocol.startswith("SASL") and self.sasl_mechanism != "GSSAPI"
         if by_password and None in (self.sasl_plain_username, self.sasl_plain_password):
-            raise ValueError(f"sasl_mechanism {self.sasl_mechanism} needs sasl_plain_username and sasl_plain_password")
+            raise ValueError(
+                f"sasl_mechanism {self.sasl_mechanism} needs sasl_plain_username and sasl_plain_password: set "
+                "DETECTOR_KAFKA__SASL_PLAIN_USERNAME and DETECTOR_KAFKA__SASL_PLAIN_PASSWORD"
+            )
         return self
 
 
 class DeliverySettings(_Group):
     """The delivery guarantee."""
 
-    guarantee: Guarantee = Field("at-least-once", description="delivery guarantee")
+    guarantee: Guarantee = Field(
+        "at-least-once",
+        description="`at-least-once`: after a failure some alerts and dead letters are written again; `exactly-once`: "
+        "readers with `read_committed` see each of them once",
+    )
 
 
 class BatchSettings(_Group):
-    """When a micro-batch closes: as soon as one of the limits is reached."""
+    """When a batch of records closes and is scored: as soon as it reaches one of these limits."""
 
     max_records: PositiveInt | None = Field(
         None,
-        description=f"largest number of records in a batch; when unset {_BATCH_RECORDS}, with exactly-once "
-        + " and ".join(f"{spec.transaction_records} with {name}" for name, spec in KAFKA_CLIENTS.items()),
+        description=f"largest number of records in a batch; when unset, {_BATCH_RECORDS} with at-least-once; with "
+        "exactly-once, " + " or ".join(f"{spec.transaction_records} ({name})" for name, spec in KAFKA_CLIENTS.items()),
     )
-    max_wait_ms: int = Field(20, description="a batch closes at most so long after its first record, ms", ge=0)
+    max_wait_ms: int = Field(
+        20, description="longest time that a batch waits for more records after its first one, in ms", ge=0
+    )
 
     @property
     def records(self) -> int:
@@ -136,48 +166,56 @@ class BatchSettings(_Group):
 
 
 class ModelSettings(_Group):
-    """The model."""
+    """The model, and how it is used."""
 
-    path: Path = Field(Path("models/current"), description="a model folder")
+    path: Path = Field(
+        Path("models/current"), description="model folder: the directory with manifest.json and weights.safetensors"
+    )
     engine: Literal["torch", "numpy"] = Field("torch", description="library that computes the scores: torch or numpy")
     threshold: float | None = Field(
         None,
-        description="score at or above which an event is suspicious; when unset, the manifest's",
+        description="score at or above which an event is suspicious, from 0 to 1; when unset, the threshold in the "
+        "model's manifest",
         ge=0,
         le=1,
     )
 
 
 class DeadLetterSettings(_Group):
-    """Limits on dead letters. Beyond them the service stops: the events topic is probably the wrong one."""
+    """Limits on invalid records. Above a limit the service stops: its events topic is probably the wrong one."""
 
     max_ratio: float = Field(
         0.5,
-        description="largest share of dead letters among the last 10,000 records; checked from the 1,000th record on",
+        description="largest share of invalid records among the last 10,000 records, from 0 to 1; not checked before "
+        "1,000 records were read",
         ge=0,
         le=1,
     )
-    max_consecutive: PositiveInt = Field(1000, description="largest number of consecutive dead letters")
+    max_consecutive: PositiveInt = Field(1000, description="largest number of invalid records in a row")
 
 
 class HttpSettings(_Group):
     """The HTTP server for metrics and health."""
 
-    host: str = Field("127.0.0.1", description="address to listen on")
-    port: int = Field(8000, description="port to listen on; 0 picks a free one and logs it", ge=0, le=65535)
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all IPv4 interfaces")
+    port: int = Field(8000, description="port to listen on; 0 selects a free port, which is logged", ge=0, le=65535)
 
 
 class ShutdownSettings(_Group):
-    """The shutdown."""
+    """How the service stops after SIGTERM or SIGINT."""
 
-    timeout_s: float = Field(20, description="longest time for the drain, s", gt=0)
+    timeout_s: float = Field(
+        20, description="longest time to finish and commit the current batch before the exit, in seconds", gt=0
+    )
 
 
 class LogSettings(_Group):
     """The log."""
 
-    level: LogLevel = Field("info", description="lowest severity that is logged")
-    format: LogFormat = Field("auto", description="auto: console on a terminal, JSON lines elsewhere")
+    level: LogLevel = Field("info", description="lowest level that is logged")
+    format: LogFormat = Field(
+        "auto", description="`console`, `json`, or `auto`: console on a terminal and JSON lines elsewhere"
+    )
 
 
 class Settings(BaseSettings):

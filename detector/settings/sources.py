@@ -105,7 +105,7 @@ def _sources(config_file: Path | None, overrides: Iterable[str]) -> Iterator[tup
     yield ".env", _from_variables(dotenv(), dotenv.env_vars)
     secrets = Path(os.environ.get(SECRETS_VARIABLE, _DEFAULT_SECRETS))
     if SECRETS_VARIABLE in os.environ and not secrets.is_dir():
-        raise UsageError(f"{SECRETS_VARIABLE}: {secrets} is not a folder")
+        raise UsageError(f"{SECRETS_VARIABLE}: {secrets} is not a folder; create it, or unset the variable")
     if secrets.is_dir():
         source = NestedSecretsSettingsSource(SecretsSettingsSource(Settings, secrets))
         yield f"secrets in {secrets}", _from_variables(source(), source.env_vars)
@@ -133,7 +133,7 @@ def _from_variables(nested: Mapping[str, Any], names: Mapping[str, Any]) -> Flat
 
 def _from_toml(path: Path) -> Flat:
     if not path.is_file():
-        raise UsageError(f"{path}: no such settings file")
+        raise UsageError(f"{path}: no such settings file; correct --config or {CONFIG_VARIABLE}")
     try:
         return _flatten(TomlConfigSettingsSource(Settings, toml_file=path)())
     except (ValueError, OSError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors

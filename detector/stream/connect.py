@@ -28,7 +28,7 @@ def open_stream(
 ) -> tuple[Source, Sink | TransactionalSink]:
     """Connect to the brokers and check that all three topics exist.
 
-    The sink is a transactional one with the guarantee exactly-once.
+    With exactly-once the sink is transactional.
 
     Raises:
         UsageError: the client library is not installed, or does not support a setting.

@@ -18,7 +18,7 @@ class DeliveryAbandoned(Exception):  # noqa: N818 - requested, by a shutdown
 
 
 class DeliveryObserver(Protocol):
-    """Is told about the progress and the problems of deliveries."""
+    """Its methods are called when a delivery makes progress or has a problem."""
 
     def delivery_waiting(self) -> None:
         """Acknowledgements are late; reading is paused meanwhile."""

@@ -1,4 +1,4 @@
-"""What a stream has to do, whichever client library carries it; `tests/contract` holds every implementation to it."""
+"""What the stream of every client library has to do; `tests/contract` checks each implementation."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -18,6 +18,25 @@ class StreamError(DetectorError):
 
 class UnavailableError(DetectorError):
     """The brokers are unavailable; waiting may help."""
+
+
+_OWN_INSTANCE_ID = "give each instance a different DETECTOR_KAFKA__INSTANCE_ID"
+_LARGER_RECORDS = "raise max.message.bytes of the alerts topic and the dead-letter topic"
+_NEXT_STEPS = {
+    "FencedInstanceId": _OWN_INSTANCE_ID,
+    "FENCED_INSTANCE_ID": _OWN_INSTANCE_ID,
+    "MessageSizeTooLarge": _LARGER_RECORDS,
+    "MSG_SIZE_TOO_LARGE": _LARGER_RECORDS,
+    "--reset-offsets": "",
+}
+"""What to do about an error whose text contains the key; the last one already says it."""
+_CHECK = "run `detector check --connect`, which checks credentials, topics and ACLs"
+
+
+def fatal_error(description: str) -> StreamError:
+    """The error for a failure that no retry can help: the client library's words, and what to do."""
+    step = next((step for words, step in _NEXT_STEPS.items() if words in description), _CHECK)
+    return StreamError(f"{description}; {step}" if step else description)
 
 
 class CommitError(DetectorError):
@@ -48,14 +67,14 @@ class Batch:
 
 
 class SourceListener(Protocol):
-    """Is told about rebalances and offset resets, while the source is polled."""
+    """Its methods are called on rebalances and offset resets, while the source is polled."""
 
     def rebalanced(self, kind: RebalanceKind, partitions: Sequence[Partition]) -> None:
         """Partitions were assigned, revoked (offsets can still be committed) or lost (they cannot)."""
         ...
 
     def offset_reset(self, partition: Partition, missing_offset: int, resumed_at: str) -> None:
-        """The committed offset does not exist any more; reading resumes at the `earliest` or `latest` offset."""
+        """The committed offset no longer exists; reading resumes at the `earliest` or `latest` offset."""
         ...
 
 
@@ -179,7 +198,7 @@ class Sink(Protocol):
 
 
 class TransactionAborted(Exception):  # noqa: N818 - an outcome: everything is as if the batch had not been read
-    """A transaction was aborted, or its outcome is unknown; the committed offsets tell.
+    """A transaction was aborted, or its outcome is unknown; the committed offsets show which.
 
     Args:
         reason: why.

@@ -12,7 +12,7 @@ from detector.process import log_events
 from detector.records import OutgoingRecord
 from detector.settings import KafkaSettings
 from detector.stream.background import in_background
-from detector.stream.interfaces import Batch, FailedRecord, PendingTransaction, StreamError, TransactionAborted
+from detector.stream.interfaces import Batch, FailedRecord, PendingTransaction, TransactionAborted, fatal_error
 
 _RETRY_S = 0.5
 """Pause between two attempts to start a producer."""
@@ -169,6 +169,6 @@ class _RunningTransaction:
         except self._errors.raised as error:
             reason = self._errors.describe(error)
             if self._errors.is_fatal(error):
-                raise StreamError(reason) from error
+                raise fatal_error(reason) from error
             raise TransactionAborted(reason, self._failed) from error
         return True

@@ -22,21 +22,21 @@ def main(
     data: Annotated[
         Path,
         typer.Argument(
-            metavar="DATA", help="folder with the three labelled BETH splits, or one CSV file to split 60/20/20"
+            metavar="DATA",
+            help="folder with the labelled training, validation and test files of BETH; or one labelled CSV file, "
+            "which is split 60/20/20",
         ),
     ],
-    output: Annotated[Path, typer.Option(help="folder for all model versions")] = Path("models"),
+    output: Annotated[Path, typer.Option(help="directory in which each model version gets a folder")] = Path("models"),
     recipe: Annotated[str, typer.Option(help=f"training recipe: {' or '.join(RECIPES)}")] = "default",
     seed: Annotated[
-        int, typer.Option(help="random seed for the initial weights, the row order and the split", min=0)
+        int, typer.Option(help="random seed; the same seed, data and library versions train the same model", min=0)
     ] = 0,
-    epochs: Annotated[
-        int | None, typer.Option(help="largest number of epochs; when omitted, the recipe's", min=1)
-    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="largest number of epochs; by default the recipe's", min=1)] = None,
     threshold: Annotated[
         str | None,
         typer.Option(
-            help=f"rule that chooses the threshold on the validation split: {RULES}; when omitted, the recipe's"
+            help=f"how to choose the threshold on the validation split: {RULES}; by default the recipe's rule"
         ),
     ] = None,
     target_accuracy: Annotated[
@@ -51,10 +51,11 @@ def main(
         typer.Option("--force", help="make the new model current even if the current model is better"),
     ] = False,
 ) -> None:
-    """Train a model on BETH rows and write it, with a report, as a new version in the output folder.
+    """Train a model on labelled BETH rows, and write it with a report as a new version.
 
     The new version becomes the current model if it meets the targets and is not worse than the current model on the
-    same validation rows. Otherwise it is kept for inspection, and the exit code is 1.
+    same validation rows. Otherwise the current model stays, the new version is kept for inspection, and the exit code
+    is 1.
     """
     chosen = _recipe(recipe, epochs, threshold)
     loaded = load_data(data, seed)

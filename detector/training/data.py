@@ -90,7 +90,8 @@ def load_data(path: Path, seed: int) -> Dataset:
             _check(f"{path}: {name} split", split)
     else:
         raise UsageError(
-            f"{path}: no such file or folder; give a folder with the three labelled BETH splits, or one CSV file"
+            f"{path}: no such file or folder; give a folder with the labelled training, validation and test files of "
+            "BETH, or one labelled CSV file"
         )
     return Dataset(splits[0], splits[1], splits[2], files)
 
@@ -106,7 +107,7 @@ def _layout(folder: Path) -> Sequence[str]:
             return names
     found = ", ".join(sorted(file.name for file in folder.iterdir())[:_SHOWN_FILES]) or "no files"
     expected = "; or ".join(", ".join(names) for names in _FOLDER_LAYOUTS)
-    raise UsageError(f"{folder}: no BETH splits in this folder; expected {expected}; found {found}")
+    raise UsageError(f"{folder}: no BETH splits in this folder; expected the files {expected}; found {found}")
 
 
 def _load(path: Path) -> tuple[Split, DataFile]:
@@ -133,7 +134,7 @@ def _split(path: Path, whole: Split, seed: int) -> list[Split]:
     except ValueError as error:
         raise UsageError(
             f"{path}: {len(whole)} rows, {int(whole.labels.sum())} of them suspicious, are too few to split into "
-            f"training, validation and test rows: {error}"
+            f"training, validation and test rows: {error}; give a larger file"
         ) from None
     return [Split(whole.features[part], whole.labels[part]) for part in map(np.sort, (train, validation, test))]
 

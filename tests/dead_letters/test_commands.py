@@ -67,7 +67,7 @@ def test_dry_run_sends_nothing_and_replay_without_a_daemon_fails(kafka, options)
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1] == "0 accepted, 0 dead-lettered again, 1 not read yet"
     assert done.stderr.startswith(
-        f"detector: group {kafka.group_id} has not committed all replayed records within 0.1 s"
+        f"detector: consumer group {kafka.group_id} has not committed the offsets of all replayed records within 0.1 s"
     )
 
 
@@ -93,7 +93,10 @@ def test_empty_topic_and_errors_are_one_line_each(options, kafka):
     started = time.monotonic()
     done = detector("--set", "kafka.bootstrap_servers=127.0.0.1:1", *show)
     assert (done.returncode, time.monotonic() - started < 20) == (1, True)
-    assert done.stderr == "detector: Kafka brokers unreachable: 127.0.0.1:1: Connection refused\n"
+    assert done.stderr == (
+        "detector: Kafka brokers unreachable: 127.0.0.1:1: Connection refused; check DETECTOR_KAFKA__BOOTSTRAP_SERVERS "
+        "and that the brokers are up\n"
+    )
 
 
 def test_terminal_gets_tables_without_escape_sequences(kafka, options):

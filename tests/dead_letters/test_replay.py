@@ -127,7 +127,7 @@ def test_fatal_rejection_is_an_error_with_the_number_replayed_before(kafka):
 
     with pytest.raises(
         DetectorError,
-        match=rf"^topic {kafka.events_topic} rejects a record of 5000 bytes: .*: "
+        match=rf"^topic {kafka.events_topic} rejects a record of 5000 bytes: .*; raise max.message.bytes .*; "
         "0 dead letters were replayed before the error$",
     ):
         replayed(kafka)

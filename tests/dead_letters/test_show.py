@@ -130,7 +130,7 @@ def test_reading_ends_with_an_error_without_progress(kafka, monkeypatch):
     partition = Partition(kafka.dead_letter_topic, 0)
     with (
         open_reader(kafka, kafka.dead_letter_topic) as reader,
-        pytest.raises(DetectorError, match=r"no record arrived for 0.5 s; check that its brokers are up"),
+        pytest.raises(DetectorError, match=r"no record arrived for 0.5 s; check that the brokers are up"),
     ):
         list(reader.read({partition: 0}, {partition: 1}, lambda: False))
 

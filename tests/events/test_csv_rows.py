@@ -83,11 +83,11 @@ def test_file_with_other_columns_is_an_error_with_missing_and_found_columns(tmp_
         (f"{HEADER}\n1,2,3,9223372036854775808,5,6,7,0\n", r"does not fit in 64 bits"),
         (f"{HEADER}\n1,2,3,{'9' * 5000},5,6,7,0\n", r"does not fit in 64 bits"),
         (f"{HEADER}\n1,2,3,4,5,6,7,2\n", r"column sus_label: '2' is not a label"),
-        (f"{HEADER}\n1,2,3\n", r"rows.csv:2: 3 cells where the header has 8"),
+        (f"{HEADER}\n1,2,3\n", r"rows.csv:2: 3 cells, but the header has 8"),
         (f"{HEADER},userId\n{ROW},1\n", r"duplicate columns: userId"),
         ("", r"found none"),
         (b"\xff\xfe\x00", r"not UTF-8"),
-        (f'{HEADER}\n"1,2\n', r"not CSV"),
+        (f'{HEADER}\n"1,2\n', r"rows.csv:2: not CSV: .*; correct this line"),
     ],
 )
 def test_invalid_row_is_an_error_with_file_line_column_and_value(tmp_path, text, error):

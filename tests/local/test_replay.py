@@ -53,7 +53,7 @@ def test_speed_follows_the_recorded_timestamps(kafka):
 def test_speed_without_timestamps_is_an_error(kafka):
     """Otherwise users of files without timestamps would not learn which option to use instead."""
     with pytest.raises(
-        UsageError, match="no timestamp column; --speed needs the original 16 columns: use --rate instead"
+        UsageError, match=r"\.csv: no timestamp column; --speed needs the original 16 columns: use --rate instead"
     ):
         replay(kafka, [SAMPLE], pace=Pace(speed=1))
 

@@ -128,7 +128,11 @@ def test_rejected_client_is_one_line_and_exit_code_1(secured, topics, model, cas
             {"security_protocol": "SASL_SSL", **credentials("PLAIN")},
             "the broker does not use SASL authentication: use SSL",
         ),
-        ("SASL", {"sasl_mechanism": "GSSAPI"}, "SASL mechanism GSSAPI is not enabled, but PLAIN, SCRAM-SHA-256"),
+        (
+            "SASL",
+            {"sasl_mechanism": "GSSAPI"},
+            "the broker does not enable SASL mechanism GSSAPI, only PLAIN, SCRAM-SHA-256",
+        ),
     ],
 )
 def test_wrong_protocol_is_reported_with_the_setting_to_change(secured, listener, changes, expected):

@@ -54,7 +54,10 @@ class BulkProducer:
 
     def _raise_first_error(self) -> None:
         if self._errors:
-            raise DetectorError(f"topic {self._topic}: the broker rejected an event: {describe(self._errors[0])}")
+            raise DetectorError(
+                f"topic {self._topic}: the broker rejected an event: {describe(self._errors[0])}; check that this "
+                "client may WRITE to the topic, and that its max.message.bytes permits the event"
+            )
 
 
 @contextmanager

@@ -20,8 +20,12 @@ def reported_errors(kafka: KafkaSettings) -> Iterator[None]:
     """
     reason = unreachable_reason(kafka)
     if reason is not None:
-        raise DetectorError(f"Kafka brokers unreachable: {reason}")
+        raise DetectorError(
+            f"Kafka brokers unreachable: {reason}; check DETECTOR_KAFKA__BOOTSTRAP_SERVERS and that the brokers are up"
+        )
     try:
         yield
     except kafka_errors.KafkaError as error:
-        raise DetectorError(f"{kafka.bootstrap_servers}: {describe(error)}") from error
+        raise DetectorError(
+            f"{kafka.bootstrap_servers}: {describe(error)}; check the brokers with `detector check --connect`"
+        ) from error

@@ -13,7 +13,7 @@ from detector.stream.kafka_python.options import connection_options
 
 
 class GroupProgress:
-    """The committed offsets of the settings' group; keeps its connection for repeated questions."""
+    """The committed offsets of the consumer group in the settings, asked over one connection."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka

@@ -1,4 +1,4 @@
-"""A topic read from outside: joins no group, commits nothing, and holds no more than one fetch in memory."""
+"""Reads a topic without joining a group or committing offsets, with at most one fetch in memory."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -68,7 +68,7 @@ class TopicReader:
                 progress_at = time.monotonic()
             elif time.monotonic() - progress_at > _NO_PROGRESS_S:
                 raise DetectorError(
-                    f"topic {self.topic}: no record arrived for {_NO_PROGRESS_S:g} s; check that its brokers are up"
+                    f"topic {self.topic}: no record arrived for {_NO_PROGRESS_S:g} s; check that the brokers are up"
                 )
             left = self._without_finished(left, after)
 

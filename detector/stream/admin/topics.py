@@ -65,7 +65,7 @@ def _partitions(name: str, topic: dict[str, Sequence[dict[str, int]]], kafka: Ka
     if error is kafka_errors.UnknownTopicOrPartitionError:
         raise DetectorError(f"topic {name} does not exist; create it with: {create_topic_command(name, kafka)}")
     if error is not kafka_errors.NoError:
-        raise DetectorError(f"topic {name}: {describe(error())}")
+        raise DetectorError(f"topic {name}: {describe(error())}; check it with `detector check --connect`")
     return sorted(partition["partition_index"] for partition in topic["partitions"])
 
 

@@ -1,4 +1,4 @@
-"""Records written from outside the service: each is acknowledged, or the caller gets an error."""
+"""Writes records for commands such as `dead-letter replay`: each is acknowledged, or the caller gets an error."""
 
 import contextlib
 import time
@@ -36,7 +36,7 @@ class Writer:
     def write(self, records: Sequence[OutgoingRecord], written: Written, pause: Pause) -> None:
         """Return once each record is acknowledged.
 
-        A stop is obeyed between two attempts: records in flight are awaited, so that the count is right.
+        After a stop request it waits for records in flight, so that the count is right, and starts no new attempt.
 
         Raises:
             DetectorError: the topic does not exist, a broker rejected a record and a retry cannot help, or 60 s were
@@ -61,7 +61,10 @@ class Writer:
             for failure in failed:
                 if failure.is_fatal or is_late:
                     size = len(failure.record.value or b"")
-                    raise DetectorError(f"topic {topic} rejects a record of {size} bytes: {failure.error}")
+                    raise DetectorError(
+                        f"topic {topic} rejects a record of {size} bytes: {failure.error}; raise max.message.bytes of "
+                        "the topic or grant the missing ACL"
+                    )
             records = [failure.record for failure in failed]
             if records:
                 pause(_RETRY_S)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from kafka import errors as kafka_errors
 
-from detector.stream.interfaces import StreamError, UnavailableError
+from detector.stream.interfaces import UnavailableError, fatal_error
 
 FATAL = (
     kafka_errors.AuthorizationError,
@@ -55,7 +55,7 @@ def translated_errors(servers: str) -> Iterator[None]:
     except kafka_errors.KafkaError as error:
         if is_retriable(error):
             raise UnavailableError(describe(error)) from error
-        raise StreamError(f"{servers}: {describe(error)}") from error
+        raise fatal_error(f"{servers}: {describe(error)}") from error
 
 
 def describe(error: Exception) -> str:

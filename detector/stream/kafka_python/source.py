@@ -10,7 +10,7 @@ from kafka import errors as kafka_errors
 
 from detector.records import Partition
 from detector.settings import KafkaSettings
-from detector.stream.interfaces import Batch, CommitDone, CommitError, RebalanceKind, SourceListener, StreamError
+from detector.stream.interfaces import Batch, CommitDone, CommitError, RebalanceKind, SourceListener, fatal_error
 from detector.stream.kafka_python import patches
 from detector.stream.kafka_python.errors import FATAL, describe, is_retriable
 from detector.stream.kafka_python.options import consumer_options
@@ -92,7 +92,7 @@ class KafkaPythonSource:
         try:
             self._consumer.commit_async(offsets, callback=lambda _, outcome: on_done(_commit_error(outcome)))
         except FATAL as error:  # it may be the error of an earlier commit
-            raise StreamError(describe(error)) from error
+            raise fatal_error(describe(error)) from error
         except kafka_errors.KafkaError as error:
             on_done(CommitError(describe(error)))
 
@@ -122,7 +122,7 @@ class KafkaPythonSource:
                 continue  # revoked between the two lines
             except kafka_errors.KafkaError as error:
                 if not is_retriable(error):
-                    raise StreamError(describe(error)) from error
+                    raise fatal_error(describe(error)) from error
                 return False
         return True
 
@@ -201,7 +201,7 @@ class KafkaPythonSource:
             self._reset(error.args[0])
         except kafka_errors.KafkaError as error:
             if not is_retriable(error):
-                raise StreamError(describe(error)) from error
+                raise fatal_error(describe(error)) from error
             time.sleep(_RETRY_S)
         else:
             return polled

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from confluent_kafka import KafkaError, KafkaException
 
 from detector.errors import UsageError
-from detector.stream.interfaces import StreamError, UnavailableError
+from detector.stream.interfaces import UnavailableError, fatal_error
 
 _REPEAT_S = 60.0
 
@@ -101,9 +101,12 @@ def translated_errors(servers: str) -> Iterator[None]:
     except KafkaException as failure:
         error: KafkaError = failure.args[0]
         if error.code() == KafkaError._INVALID_ARG:  # noqa: SLF001
-            raise UsageError(f"librdkafka cannot be used with these settings: {error.str()}") from failure
+            raise UsageError(
+                f"librdkafka rejects these settings: {error.str()}; correct DETECTOR_KAFKA__*, or set "
+                "DETECTOR_KAFKA__CLIENT=kafka-python"
+            ) from failure
         if is_fatal(error) and not error.retriable():
-            raise StreamError(f"{servers}: {describe(error)}") from failure
+            raise fatal_error(f"{servers}: {describe(error)}") from failure
         raise UnavailableError(describe(error)) from failure
 
 
@@ -130,7 +133,7 @@ class FatalErrors:
             StreamError: the client cannot continue.
         """
         if self._first is not None:
-            raise StreamError(describe(self._first))
+            raise fatal_error(describe(self._first))
 
 
 class _OncePerKind(logging.Filter):

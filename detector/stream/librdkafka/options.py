@@ -87,7 +87,7 @@ def _connection_options(kafka: KafkaSettings) -> dict[str, Any]:
     if kafka.max_record_bytes > _LARGEST_WRITE_BYTES - ENVELOPE_BYTES:
         raise UsageError(
             f"DETECTOR_KAFKA__MAX_RECORD_BYTES={kafka.max_record_bytes}: with DETECTOR_KAFKA__CLIENT=librdkafka "
-            f"at most {_LARGEST_WRITE_BYTES - ENVELOPE_BYTES}"
+            f"the largest value is {_LARGEST_WRITE_BYTES - ENVELOPE_BYTES}"
         )
     return {
         **_sasl(kafka),

@@ -58,7 +58,7 @@ def describe_unreadable(message: Any, error: KafkaError) -> str:
     """A batch that cannot be read: where it is, why, and how to continue."""
     return (
         f"{message.topic()}/{message.partition()}: the batch at offset {message.offset()} cannot be read: "
-        f"{describe(error)}; none of its records was read. If its producer is right to send it, let it send smaller "
-        "batches; otherwise move the consumer group past it with kafka-consumer-groups.sh --reset-offsets, and start "
-        "again"
+        f"{describe(error)}; none of its records was read. Skip it: move the consumer group past the batch with "
+        "kafka-consumer-groups.sh --reset-offsets, and start the service again. If the batch is too large, make its "
+        "producer send smaller ones"
     )

@@ -18,7 +18,15 @@ from confluent_kafka import (
 from detector.records import Partition
 from detector.settings import KafkaSettings
 from detector.stream.background import run_within
-from detector.stream.interfaces import Batch, CommitDone, CommitError, RebalanceKind, SourceListener, StreamError
+from detector.stream.interfaces import (
+    Batch,
+    CommitDone,
+    CommitError,
+    RebalanceKind,
+    SourceListener,
+    StreamError,
+    fatal_error,
+)
 from detector.stream.librdkafka.errors import FATAL, UNREADABLE, FatalErrors, client_log, describe
 from detector.stream.librdkafka.liveness import Liveness
 from detector.stream.librdkafka.offsets import Commits, Lag, committed_offsets, topic_partitions
@@ -118,7 +126,7 @@ class LibrdkafkaSource:
                 self._seek(number, firsts[number] if committed is None else committed)
         except KafkaException as error:
             if error.args[0].code() in FATAL:
-                raise StreamError(describe(error.args[0])) from error
+                raise fatal_error(describe(error.args[0])) from error
             return False
         return True
 

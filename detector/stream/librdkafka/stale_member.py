@@ -1,4 +1,4 @@
-"""Removes a member that librdkafka gave up during an outage, so that the consumer group does not wait for it."""
+"""Removes the group membership that librdkafka gave up in an outage, so that the group does not wait for it."""
 
 import threading
 from functools import partial
@@ -22,10 +22,10 @@ class StaleMember:
     """A member id that the group still counts, although this process has joined again under another one.
 
     When brokers are unavailable for longer than the session timeout, librdkafka forgets its membership and joins again.
-    The brokers did not notice, and a group waits for all of its members: for another session timeout (10 s) once the
-    brokers are back. librdkafka cannot remove a member; kafka-python's admin client can.
+    The brokers still count the old membership. The next rebalance waits for it until its session timeout (10 s), so no
+    member reads meanwhile. librdkafka cannot remove a member; kafka-python's admin client can.
 
-    A static member (`DETECTOR_KAFKA__INSTANCE_ID`) takes its old place by itself, and is left alone.
+    A static member (`DETECTOR_KAFKA__INSTANCE_ID`) replaces its old membership by itself, so nothing is removed.
     """
 
     def __init__(self, kafka: KafkaSettings) -> None:
@@ -45,7 +45,7 @@ class StaleMember:
 
 
 def _remove_when_reachable(kafka: KafkaSettings, member_id: str, is_obsolete: threading.Event) -> None:
-    """On any error the session timeout removes the member, only later."""
+    """Remove the member once a broker is reachable; after an error its session timeout removes it later."""
     try:
         while not is_obsolete.wait(_RETRY_S):
             if unreachable_reason(kafka) is None:

@@ -1,6 +1,6 @@
 """One connection to a broker, up to the authentication, with a separate error for each way in which it can fail.
 
-The client libraries do not report the reason while they bootstrap, and retry forever what can never succeed.
+While the client libraries bootstrap, they do not report why it fails, and retry forever even if it can never succeed.
 """
 
 import socket
@@ -79,8 +79,8 @@ def _check_protocol(server: str, kafka: KafkaSettings, error: int, offered: list
     wanted = kafka.security_protocol.startswith("SASL")
     if wanted and error == _UNSUPPORTED_SASL_MECHANISM:
         raise StreamError(
-            f"{server}: SASL mechanism {kafka.sasl_mechanism} is not enabled, but {', '.join(sorted(offered))}: "
-            "set DETECTOR_KAFKA__SASL_MECHANISM"
+            f"{server}: the broker does not enable SASL mechanism {kafka.sasl_mechanism}, only "
+            f"{', '.join(sorted(offered))}: set DETECTOR_KAFKA__SASL_MECHANISM to one of these"
         )
     if wanted and error == _ILLEGAL_SASL_STATE:
         raise _wrong_protocol(server, kafka, f"does not use SASL authentication: use {transport}")

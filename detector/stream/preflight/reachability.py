@@ -1,4 +1,4 @@
-"""Can a broker be reached, and does it accept this client? Asked before a client library connects."""
+"""Checks whether a broker is reachable and accepts this client, before a client library connects."""
 
 from collections.abc import Sequence
 

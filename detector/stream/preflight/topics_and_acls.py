@@ -47,15 +47,18 @@ def check_kafka(kafka: KafkaSettings, guarantee: Guarantee) -> Iterator[CheckRes
     try:
         admin = KafkaAdminClient(**connection_options(kafka))
     except kafka_errors.KafkaError as error:
-        protocol = f"DETECTOR_KAFKA__SECURITY_PROTOCOL={kafka.security_protocol}"
-        problem = f"{kafka.bootstrap_servers}: {describe(error)} ({protocol})"
+        problem = (
+            f"{kafka.bootstrap_servers}: {describe(error)}; check that DETECTOR_KAFKA__SECURITY_PROTOCOL="
+            f"{kafka.security_protocol} is the protocol of this listener"
+        )
         yield CheckResult("brokers", problem, problem)
         return
     try:
         yield CheckResult("brokers", f"{kafka.bootstrap_servers}, {kafka.security_protocol}")
         yield from _resources(admin, kafka, guarantee)
     except kafka_errors.KafkaError as error:
-        yield CheckResult("topics", describe(error), describe(error))
+        problem = f"{kafka.bootstrap_servers}: {describe(error)}; look for the cause in the log of the brokers"
+        yield CheckResult("topics", problem, problem)
     finally:
         admin.close()
 

@@ -23,7 +23,7 @@ def test_missing_library_is_a_usage_error(monkeypatch):
 UNSUPPORTED: dict[str, tuple[dict[str, Any], str]] = {
     "max_record_bytes": (
         {"max_record_bytes": 2_000_000_000},
-        "MAX_RECORD_BYTES=2000000000: with DETECTOR_KAFKA__CLIENT=librdkafka at most 999934464",
+        "MAX_RECORD_BYTES=2000000000: with DETECTOR_KAFKA__CLIENT=librdkafka the largest value is 999934464",
     ),
     "kerberos": (
         {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "GSSAPI"},

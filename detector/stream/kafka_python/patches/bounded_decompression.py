@@ -61,8 +61,8 @@ def _read(stream: _Reader) -> bytes:
         if size > MAX_BATCH_BYTES:
             raise BatchTooLargeError(
                 f"a compressed batch decompresses to more than {MAX_BATCH_BYTES} bytes; none of its records was read. "
-                "If its producer is right to send it, let it send smaller batches; otherwise move the consumer group "
-                "past it with kafka-consumer-groups.sh --reset-offsets, and start again"
+                "Skip it: move the consumer group past the batch with kafka-consumer-groups.sh --reset-offsets, and "
+                "start the service again. Then make its producer send smaller batches"
             )
         parts.append(chunk)
     return b"".join(parts)

@@ -32,6 +32,11 @@ _CANNOT_PARSE = (CorruptRecordException, UnicodeDecodeError, OverflowError, Memo
 _CHUNK_RECORDS = 500
 """Records parsed at a time: a compressed batch may hold millions, and the next poll takes only a few of them."""
 
+_SKIP = (
+    "; restart the service, and if the error is the same, move the consumer group past it with "
+    "kafka-consumer-groups.sh --reset-offsets"
+)
+
 
 class FetchedRecords(Fetcher.PartitionRecords):  # type: ignore[misc] # kafka-python has no types
     """The records that one fetch returned for one partition."""
@@ -182,11 +187,13 @@ def _headers(data: bytearray, at: int) -> tuple[Headers, int]:
 def _checked(tp: TopicPartition, record: Any) -> RawRecord:
     # A batch of the old format was checked as a whole only when it is compressed.
     if not record.validate_crc():
-        raise kafka_errors.CorruptRecordError(f"{tp.topic}/{tp.partition}: offset {record.offset} has a wrong checksum")
+        raise kafka_errors.CorruptRecordError(
+            f"{tp.topic}/{tp.partition}: the record at offset {record.offset} has a wrong checksum{_SKIP}"
+        )
     return record  # type: ignore[no-any-return]
 
 
 def _corrupt(tp: TopicPartition, batch: Any, problem: str) -> kafka_errors.CorruptRecordError:
     return kafka_errors.CorruptRecordError(
-        f"{tp.topic}/{tp.partition}: the batch at offset {batch.base_offset} {problem}"
+        f"{tp.topic}/{tp.partition}: the batch at offset {batch.base_offset} {problem}{_SKIP}"
     )
