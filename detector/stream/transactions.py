@@ -12,7 +12,8 @@ from detector.process import log_events
 from detector.records import OutgoingRecord
 from detector.settings import KafkaSettings
 from detector.stream.background import in_background
-from detector.stream.interfaces import Batch, FailedRecord, PendingTransaction, TransactionAborted, fatal_error
+from detector.stream.errors import fatal_error
+from detector.stream.interfaces import Batch, FailedRecord, PendingTransaction, TransactionAborted
 
 _RETRY_S = 0.5
 """Pause between two attempts to start a producer."""

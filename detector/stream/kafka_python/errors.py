@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 from kafka import errors as kafka_errors
 
-from detector.stream.interfaces import UnavailableError, fatal_error
+from detector.stream.errors import fatal_error
+from detector.stream.interfaces import UnavailableError
 
 FATAL = (
     kafka_errors.AuthorizationError,

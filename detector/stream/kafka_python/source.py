@@ -10,7 +10,8 @@ from kafka import errors as kafka_errors
 
 from detector.records import Partition
 from detector.settings import KafkaSettings
-from detector.stream.interfaces import Batch, CommitDone, CommitError, RebalanceKind, SourceListener, fatal_error
+from detector.stream.errors import fatal_error
+from detector.stream.interfaces import Batch, CommitDone, CommitError, RebalanceKind, SourceListener
 from detector.stream.kafka_python import patches
 from detector.stream.kafka_python.errors import FATAL, describe, is_retriable
 from detector.stream.kafka_python.options import consumer_options

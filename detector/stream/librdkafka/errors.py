@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from confluent_kafka import KafkaError, KafkaException
 
 from detector.errors import UsageError
-from detector.stream.interfaces import UnavailableError, fatal_error
+from detector.stream.errors import fatal_error
+from detector.stream.interfaces import UnavailableError
 
 _REPEAT_S = 60.0
 

@@ -18,6 +18,7 @@ from confluent_kafka import (
 from detector.records import Partition
 from detector.settings import KafkaSettings
 from detector.stream.background import run_within
+from detector.stream.errors import fatal_error
 from detector.stream.interfaces import (
     Batch,
     CommitDone,
@@ -25,7 +26,6 @@ from detector.stream.interfaces import (
     RebalanceKind,
     SourceListener,
     StreamError,
-    fatal_error,
 )
 from detector.stream.librdkafka.errors import FATAL, UNREADABLE, FatalErrors, client_log, describe
 from detector.stream.librdkafka.liveness import Liveness

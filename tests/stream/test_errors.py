@@ -2,7 +2,8 @@
 
 import pytest
 
-from detector.stream.interfaces import StreamError, fatal_error
+from detector.stream.errors import fatal_error
+from detector.stream.interfaces import StreamError
 
 CHECK = "; run `detector check --connect`, which checks credentials, topics and ACLs"
 INSTANCE = "; give each instance a different DETECTOR_KAFKA__INSTANCE_ID"
@@ -22,7 +23,7 @@ LARGER = "; raise max.message.bytes of the alerts topic and the dead-letter topi
     ],
 )
 def test_error_says_what_to_do(description, step):
-    """An operator would see only the library's name of the error, and not know what to do next."""
+    """Otherwise an operator would see only the library's name of the error, and not know what to do next."""
     error = fatal_error(description)
 
     assert isinstance(error, StreamError)
