@@ -20,23 +20,23 @@ Find one kind of line in JSON logs:
 $ journalctl -u detector -o cat | jq 'select(.event == "offset_commit_failed")'
 ```
 
-There is never a line per event. Log lines go to standard error: as JSON lines, or as readable lines if standard error
+The service never writes one line for each process event. Log lines go to standard error: as JSON lines, or as readable lines if standard error
 is a terminal (`DETECTOR_LOG__FORMAT`).
 
-## Events
+## All log events
 """
 _AFTER = """
 Lines that a library such as the Kafka client logs have the event `library_message`, and the library's own text.
 
 ## Fields of a JSON line
 
-The names follow [OpenTelemetry's log data model](https://opentelemetry.io/docs/specs/otel/logs/data-model/). Attributes
-are at the top level beside them, so that `jq .reason` finds one.
+The names follow [OpenTelemetry's log data model](https://opentelemetry.io/docs/specs/otel/logs/data-model/). The other
+fields of a line (its attributes) are at the top level too, so `jq .reason` prints the reason.
 
 | field | content |
 |---|---|
 | `timestamp` | RFC 3339, UTC |
-| `severity_text`, `severity_number` | `DEBUG` 5, `INFO` 9, `WARN` 13, `ERROR` 17, `FATAL` 21 |
+| `severity_text`, `severity_number` | `DEBUG` 5, `INFO` 9, `WARN` 13 (WARNING in the table above), `ERROR` 17, `FATAL` 21 |
 | `event` | the name from the table above |
 | `body` | the text |
 | `scope.name` | the logger |
@@ -47,7 +47,7 @@ are at the top level beside them, so that `jq .reason` finds one.
 ## More detail without a restart
 
 SIGUSR1 switches the log level to debug. The next SIGUSR1 switches it back to `DETECTOR_LOG__LEVEL`. At debug, requests
-to the HTTP port and the lines of the Kafka client are logged too.
+to the HTTP port and the lines of the Kafka client (event `library_message`) are logged too.
 
 <!-- not run: your own host; tests/service/test_lifecycle.py tests the signal, `make compose-test` the second one -->
 ```console

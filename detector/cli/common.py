@@ -17,7 +17,7 @@ ConfigFile = Annotated[
     Path | None, typer.Option(help="settings file (TOML); by default the file named by DETECTOR_CONFIG")
 ]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="change one setting, as group.name=value; can be repeated")
+    list[str] | None, typer.Option("--set", help="change one setting, for example kafka.group_id=blue; can be repeated")
 ]
 
 

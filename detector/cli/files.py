@@ -10,7 +10,9 @@ from detector.errors import UsageError, missing_extra
 
 BethFiles = Annotated[
     list[Path],
-    typer.Argument(help="CSV files of the BETH dataset: the original or the preprocessed ones", metavar="FILE..."),
+    typer.Argument(
+        help="CSV files in the format of the BETH dataset: 16 columns (original) or 8 (preprocessed)", metavar="FILE..."
+    ),
 ]
 
 
@@ -39,7 +41,7 @@ def replay(
 ) -> None:
     """Send the rows of CSV files to the events topic as events.
 
-    This is for trials and tests. Without --rate or --speed they are sent as fast as possible.
+    This is for trials and tests. Without --rate or --speed, events are sent as fast as possible.
     """
     from detector.local.replay import Pace, count_rows
     from detector.local.replay import replay as produce
@@ -78,7 +80,7 @@ def score(
 ) -> None:
     """Score the events in files, without Kafka.
 
-    The scores are the same as the service's. If the events have labels, it also prints precision, recall and other
+    The scores are the same as the service's. If the events have labels, the command also prints precision, recall and other
     measures.
     """
     from detector.service.offline import score_files, write_scores

@@ -15,7 +15,7 @@ def demo(
 ) -> None:
     """Run Kafka and the service, and score 12,500 real events.
 
-    Everything runs on this machine. It prints the results; the exit code is 0 if every event was accounted for.
+    Everything runs on this machine. The command prints the results. Its exit code is 0 if every event was accounted for.
     """
     with needs_extra("train", "the demo"):
         from detector.local.demo import run_demo
@@ -51,7 +51,7 @@ def broker(
 ) -> None:
     """Run a real Apache Kafka on this machine, until Ctrl-C.
 
-    This is for trials and tests. It prints `ready HOST:PORT` once clients can connect.
+    This is for trials and tests. The command prints `ready HOST:PORT` once clients can connect.
     """
     from detector.local.broker import serve
 

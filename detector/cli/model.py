@@ -27,7 +27,7 @@ def show(context: typer.Context, path: ModelPath = None) -> None:
 def verify(context: typer.Context, path: ModelPath = None) -> None:
     """Check that a model folder is complete and undamaged.
 
-    It must also give the scores that its manifest expects for the golden batch.
+    The model must also give the scores that its manifest expects for the golden batch.
     """
     from detector.model.describe import verify as verify_folder
 

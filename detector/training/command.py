@@ -28,7 +28,9 @@ def main(
         ),
     ],
     output: Annotated[Path, typer.Option(help="directory in which each model version gets a folder")] = Path("models"),
-    recipe: Annotated[str, typer.Option(help=f"training recipe: {' or '.join(RECIPES)}")] = "default",
+    recipe: Annotated[
+        str, typer.Option(help=f"training recipe: {', or '.join(RECIPES)} (only to reproduce the original notebooks)")
+    ] = "default",
     seed: Annotated[
         int, typer.Option(help="random seed; the same seed, data and library versions train the same model", min=0)
     ] = 0,
@@ -53,7 +55,7 @@ def main(
 ) -> None:
     """Train a model on labelled BETH rows, and write it with a report as a new version.
 
-    The new version becomes the current model if it meets the targets and is not worse than the current model on the
+    The new version becomes the current model if it meets the targets (--target-...) and is not worse than the current model on the
     same validation rows. Otherwise the current model stays, the new version is kept for inspection, and the exit code
     is 1.
     """
