@@ -20,8 +20,8 @@ Find one kind of line in JSON logs:
 $ journalctl -u detector -o cat | jq 'select(.event == "offset_commit_failed")'
 ```
 
-The service never writes one line for each process event. Log lines go to standard error: as JSON lines, or as readable lines if standard error
-is a terminal (`DETECTOR_LOG__FORMAT`).
+The service never writes one line for each process event. Log lines go to standard error: as JSON lines, or as readable
+lines if standard error is a terminal (`DETECTOR_LOG__FORMAT`).
 
 ## All log events
 """
@@ -36,7 +36,7 @@ fields of a line (its attributes) are at the top level too, so `jq .reason` prin
 | field | content |
 |---|---|
 | `timestamp` | RFC 3339, UTC |
-| `severity_text`, `severity_number` | `DEBUG` 5, `INFO` 9, `WARN` 13 (WARNING in the table above), `ERROR` 17, `FATAL` 21 |
+| `severity_text`, `severity_number` | `DEBUG` 5, `INFO` 9, `WARN` 13 (the table's WARNING), `ERROR` 17, `FATAL` 21 |
 | `event` | the name from the table above |
 | `body` | the text |
 | `scope.name` | the logger |

@@ -80,8 +80,8 @@ def score(
 ) -> None:
     """Score the events in files, without Kafka.
 
-    The scores are the same as the service's. If the events have labels, the command also prints precision, recall and other
-    measures.
+    The scores are the same as the service's. If the events have labels, the command also prints precision, recall
+    and other measures.
     """
     from detector.service.offline import score_files, write_scores
     from detector.service.scoring import Scorer

@@ -15,7 +15,8 @@ def demo(
 ) -> None:
     """Run Kafka and the service, and score 12,500 real events.
 
-    Everything runs on this machine. The command prints the results. Its exit code is 0 if every event was accounted for.
+    Everything runs on this machine. The command prints the results. Its exit code is 0 if every event was accounted
+    for.
     """
     with needs_extra("train", "the demo"):
         from detector.local.demo import run_demo

@@ -55,9 +55,9 @@ def main(
 ) -> None:
     """Train a model on labelled BETH rows, and write it with a report as a new version.
 
-    The new version becomes the current model if it meets the targets (--target-...) and is not worse than the current model on the
-    same validation rows. Otherwise the current model stays, the new version is kept for inspection, and the exit code
-    is 1.
+    The new version becomes the current model if it meets the targets (--target-...) and is not worse than the current
+    model on the same validation rows. Otherwise the current model stays, the new version is kept for inspection, and
+    the exit code is 1.
     """
     chosen = _recipe(recipe, epochs, threshold)
     loaded = load_data(data, seed)
