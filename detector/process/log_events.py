@@ -46,7 +46,8 @@ WAITING_FOR_KAFKA = LogEvent(
     "waiting_for_kafka",
     "warning",
     "Waiting for Kafka",
-    "Every 5 s during the start, while no broker can be reached or a topic does not exist; `reason` says which.",
+    "During the start, while no broker can be reached or a topic does not exist; `reason` says which. Logged at once, "
+    "when the reason changes, and every 60 s.",
     "Start the brokers, correct DETECTOR_KAFKA__BOOTSTRAP_SERVERS or create the topics, as `reason` says. The start "
     "then continues by itself.",
 )

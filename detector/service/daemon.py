@@ -20,6 +20,7 @@ from detector.process.signals import StopRequest, call_on, stop_on_signals
 from detector.process.systemd import notify
 from detector.process.watchdog import watch
 from detector.service.limits import DeadLetterLimits
+from detector.service.outage import ReasonLog
 from detector.service.pipeline import Pipeline
 from detector.service.reload import ReloadableModel
 from detector.service.reporter import Reporter
@@ -31,7 +32,6 @@ from detector.stream.interfaces import Sink, Source, SourceListener, Transaction
 
 _IDLE_S = 0.5
 _RETRY_S = 0.5
-_LOG_WAITING_EVERY_S = 5.0
 _CHECK_EVERY_S = 1.0
 _GC_EVERY_S = 2.0
 """With small batches a client library may leave 10 MB of reference cycles in 10 s."""
@@ -58,7 +58,7 @@ class Daemon:
         self._settings = settings
         self._open_stream = open_stream
         self._stop = StopRequest(lambda: notify("STOPPING=1"))
-        self._logged_waiting_at = float("-inf")
+        self._waiting_log = ReasonLog(log_events.WAITING_FOR_KAFKA)
         self._next_gc_at = time.monotonic()
         self.health = Health()
         self.metrics = Metrics(client=settings.kafka.client, severities=SEVERITIES, dead_letter_reasons=REASONS)
@@ -178,13 +178,10 @@ class Daemon:
         return max(_MIN_CLOSE_S, min(_CLOSE_S, self._drain_left_s()))
 
     def _wait(self, reason: str) -> None:
-        """Wait for something that is missing, and log it every few seconds."""
+        """Wait for something that is missing, and say what."""
         self.health.sign_of_life()
         self.health.not_ready_reason = reason
-        now = time.monotonic()
-        if now - self._logged_waiting_at >= _LOG_WAITING_EVERY_S:
-            self._logged_waiting_at = now
-            log_events.WAITING_FOR_KAFKA.log(reason=reason)
+        self._waiting_log.note(reason)
         if self._stop.wait(_RETRY_S):
             raise _StoppedWhileWaiting
 

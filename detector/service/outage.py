@@ -1,10 +1,12 @@
-"""Logs an outage with one line when it starts, one each minute, and one when it ends."""
+"""Logs what lasts without filling the log: at its start, every minute, and at its end."""
 
 import time
 
 from detector.process.log_events import LogEvent
 
 _REMIND_S = 60.0
+_NEW_REASON_S = 5.0
+"""A reason may alternate with another while brokers start: then it is logged no more often than this."""
 
 
 class Outage:
@@ -44,3 +46,23 @@ class Outage:
         if self._since is not None:
             self._ended.log(waited_s=round(time.monotonic() - self._since, 1))
             self._since = None
+
+
+class ReasonLog:
+    """Logs the reason for waiting: at once, when it changes, and every minute.
+
+    Args:
+        event: logged with the field `reason`.
+    """
+
+    def __init__(self, event: LogEvent) -> None:
+        self._event = event
+        self._reason = ""
+        self._logged_at = float("-inf")
+
+    def note(self, reason: str) -> None:
+        """Call it again and again while the reason lasts."""
+        now = time.monotonic()
+        if now - self._logged_at >= (_REMIND_S if reason == self._reason else _NEW_REASON_S):
+            self._reason, self._logged_at = reason, now
+            self._event.log(reason=reason)

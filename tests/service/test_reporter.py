@@ -6,8 +6,10 @@ from structlog.testing import capture_logs
 from detector.alerts.severity import SEVERITIES
 from detector.events.strict_decode import REASONS
 from detector.metrics import Metrics
+from detector.process import log_events
 from detector.process.health import Health
 from detector.records import OutgoingRecord, Partition
+from detector.service.outage import ReasonLog
 from detector.service.reporter import Reporter
 from detector.settings import KafkaSettings
 from detector.stream.interfaces import FailedRecord
@@ -112,3 +114,16 @@ def test_readiness_fails_during_an_outage_with_its_reason(reporter, health, cloc
 
     recover(reporter)
     assert health.not_ready_reason is None
+
+
+def test_reason_for_waiting_is_logged_at_once_when_it_changes_and_every_minute(clock):
+    """Otherwise a night without Kafka would fill the log, or the log would still say what is no longer missing."""
+    waiting = ReasonLog(log_events.WAITING_FOR_KAFKA)
+    logged: dict[float, str] = {}
+    for now in range(1000, 1129):
+        clock[0] = now
+        with capture_logs() as lines:
+            waiting.note("brokers" if now < 1070 else "topics")
+        logged |= {now: line["reason"] for line in lines}  # noqa: B035 - at most one line
+
+    assert logged == {1000: "brokers", 1060: "brokers", 1070: "topics"}
