@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from detector.process.log_events import LOG_EVENTS, LogEvent
+from detector.process.log_event import LogEvent
+from detector.process.log_events import LOG_EVENTS
 
 PAGE = Path(__file__).parent / "reference" / "log-events.md"
 _INTRODUCTION = """# Log events
@@ -17,7 +18,7 @@ Find one kind of line in JSON logs:
 
 <!-- not run: journalctl and jq are tools of your host -->
 ```console
-$ journalctl -u detector -o cat | jq 'select(.event == "offset_commit_failed")'
+$ journalctl -u detector -o cat | jq -R 'fromjson? | select(.event == "offset_commit_failed")'
 ```
 
 The service never writes one line for each process event. Log lines go to standard error: as JSON lines, or as readable
@@ -26,7 +27,9 @@ lines if standard error is a terminal (`DETECTOR_LOG__FORMAT`).
 ## All log events
 """
 _AFTER = """
-Lines that a library such as the Kafka client logs have the event `library_message`, and the library's own text.
+Lines of a library have the event `library_message` and the library's own text. With kafka-python they appear only at
+level debug. With librdkafka its warnings and errors always appear, one of each kind per minute: `FAIL` is one failed
+connection attempt, and nothing has to be done unless `brokers_not_responding` follows.
 
 ## Fields of a JSON line
 

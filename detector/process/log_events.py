@@ -3,36 +3,12 @@
 `docs/reference/log-events.md` is generated from this list. Names are stable: alerts, runbooks and log queries use them.
 """
 
-from dataclasses import dataclass
-from typing import Any
-
-import structlog
-
-from detector.process.logs import LogLevel
-
-
-@dataclass(frozen=True, slots=True)
-class LogEvent:
-    """One kind of log line: its name, level and text, and what the reader should know about it."""
-
-    name: str
-    """Stable, in snake_case: the attribute `event` of the line."""
-    level: LogLevel
-    text: str
-    meaning: str
-    """When the line is written."""
-    action: str
-    """What the reader should do."""
-    logger: str = "detector"
-
-    def log(self, **fields: Any) -> None:
-        """Write the line with these fields."""
-        getattr(structlog.get_logger(self.logger), self.level)(self.text, event_name=self.name, **fields)
-
+from detector.process.log_event import LogEvent
 
 _STREAM, _MODEL, _HTTP = "detector.stream", "detector.model", "detector.http"
 _NOTHING = "Nothing."
 _BROKERS = "Check the brokers, and see runbook detector-paused."
+_NO_BROKERS = "Do not restart the service. Run `detector check --connect`, and see runbook detector-no-progress."
 
 # The life of the service.
 SERVICE_STARTING = LogEvent(
@@ -73,6 +49,13 @@ SHUTDOWN_TIMED_OUT = LogEvent(
     "Its offsets are not committed.",
     "Nothing: no event is lost. If it happens often, raise DETECTOR_SHUTDOWN__TIMEOUT_S.",
 )
+SERVICE_STOPPING = LogEvent(
+    "service_stopping",
+    "info",
+    "Stop signal received; finishing the current batch",
+    "A stop signal was received. The current batch is finished and committed within DETECTOR_SHUTDOWN__TIMEOUT_S.",
+    _NOTHING,
+)
 SERVICE_STOPPED = LogEvent(
     "service_stopped",
     "info",
@@ -84,8 +67,8 @@ SERVICE_FAILED = LogEvent(
     "service_failed",
     "error",
     "Detector failed",
-    "The service cannot continue and exits; `error` says why.",
-    "Do what `error` says. The meaning of the exit code is in docs/reference/exit-codes.md.",
+    "The service cannot continue and exits with `exit_code`; `error` says why.",
+    "Do what `error` says. docs/reference/exit-codes.md explains `exit_code`.",
 )
 UNEXPECTED_ERROR = LogEvent(
     "unexpected_error",
@@ -159,8 +142,8 @@ BROKERS_NOT_RESPONDING = LogEvent(
     "brokers_not_responding",
     "warning",
     "Kafka brokers are not responding",
-    "No broker has answered a request for 10 s.",
-    _BROKERS,
+    "No broker has answered a request for 10 s. The service keeps trying, and no event is lost.",
+    _NO_BROKERS,
     _STREAM,
 )
 BROKERS_STILL_NOT_RESPONDING = LogEvent(
@@ -168,7 +151,7 @@ BROKERS_STILL_NOT_RESPONDING = LogEvent(
     "warning",
     "Kafka brokers are still not responding",
     "Every 60 s until the brokers respond.",
-    _BROKERS,
+    _NO_BROKERS,
     _STREAM,
 )
 BROKERS_RECOVERED = LogEvent(
@@ -267,14 +250,14 @@ MODEL_LOADED = LogEvent(
     "model_loaded",
     "info",
     "Model loaded",
-    "During the start, and each time the service has switched to a new model.",
+    "During the start, and after each successful reload, even if it is the same version again.",
     _NOTHING,
     _MODEL,
 )
 MODEL_REJECTED = LogEvent(
     "model_rejected",
     "error",
-    "New model rejected; still using the current model",
+    "New model rejected; still using the current model. Do not restart before the model is fixed",
     "After a change of the model folder or SIGHUP, the new model is incomplete, damaged or incompatible; `reason` says "
     "what is wrong.",
     "See runbook detector-model-refused.",

@@ -58,6 +58,7 @@ class Daemon:
         self._settings = settings
         self._open_stream = open_stream
         self._stop = StopRequest(lambda: notify("STOPPING=1"))
+        self._stop_logged = False
         self._waiting_log = ReasonLog(log_events.WAITING_FOR_KAFKA)
         self._next_gc_at = time.monotonic()
         self.health = Health()
@@ -156,11 +157,18 @@ class Daemon:
                 self._reporter.export_lag(source.lag())
                 self._reporter.check_brokers(source.since_response_s())
                 next_check_at = now + _CHECK_EVERY_S
+        self._log_stop()
         pipeline.settle()
+
+    def _log_stop(self) -> None:
+        if self._stop and not self._stop_logged:
+            self._stop_logged = True
+            log_events.SERVICE_STOPPING.log()
 
     def _note_sign_of_life(self) -> None:
         """Called after each batch, and while a delivery waits: that may take hours."""
         self.health.sign_of_life()
+        self._log_stop()
         self._reporter.log_reminders()
         if time.monotonic() >= self._next_gc_at:
             gc.collect()
@@ -204,7 +212,7 @@ def failures_logged() -> Iterator[None]:
         yield
     except DetectorError as error:
         cause = {} if error.__cause__ is None else {"cause": repr(error.__cause__)}
-        log_events.SERVICE_FAILED.log(error=str(error), **cause)
+        log_events.SERVICE_FAILED.log(error=str(error), exit_code=error.exit_code, **cause)
         raise
 
 

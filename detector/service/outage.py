@@ -2,7 +2,7 @@
 
 import time
 
-from detector.process.log_events import LogEvent
+from detector.process.log_event import LogEvent
 
 _REMIND_S = 60.0
 _NEW_REASON_S = 5.0
@@ -27,11 +27,17 @@ class Outage:
     def __bool__(self) -> bool:
         return self._since is not None
 
-    def report(self, **details: object) -> None:
-        """Note that the outage is there, with these details; only its start is logged."""
+    def report(self, *, lasted_s: float = 0.0, **details: object) -> None:
+        """Note that the outage is there, with these details; only its start is logged.
+
+        Args:
+            lasted_s: how long it had lasted when it was noticed, in seconds.
+            details: fields of the log lines.
+        """
         self._details = details
         if self._since is None:
-            self._since = self._last_reminder_at = time.monotonic()
+            self._last_reminder_at = time.monotonic()
+            self._since = self._last_reminder_at - lasted_s
             self._started.log(**details)
 
     def remind(self) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from detector.errors import DetectorError
 from detector.metrics import Metrics
-from detector.model.folder import MANIFEST
+from detector.model.folder import MANIFEST, WEIGHTS
 from detector.process import log_events
 from detector.process.systemd import notify, notify_reloading
 from detector.service.scoring import Scorer
@@ -81,9 +81,9 @@ def _labels(scorer: Scorer) -> tuple[str, str, str, str]:
 
 
 def _fingerprint(path: Path) -> object:
-    """A value that changes with the model at the path; None while there is no model."""
+    """A value that changes with the files of the model at the path; None while one of them is missing."""
     try:
-        status = (path / MANIFEST).stat()
+        files = [(path / name).stat() for name in (MANIFEST, WEIGHTS)]
     except OSError:
         return None
-    return path.resolve(), status.st_ino, status.st_mtime_ns
+    return path.resolve(), *((file.st_ino, file.st_mtime_ns, file.st_size) for file in files)

@@ -94,7 +94,7 @@ class Reporter:
         not_responding = self._late_checks > 1
         if not_responding != self.brokers_not_responding:
             if not_responding:
-                self._unresponsive_brokers.report(bootstrap_servers=self._bootstrap_servers)
+                self._unresponsive_brokers.report(lasted_s=since_response_s, bootstrap_servers=self._bootstrap_servers)
             else:
                 self._unresponsive_brokers.end()
             self._update_readiness()

@@ -9,7 +9,8 @@ import pytest
 
 import detector
 from detector.process import log_events
-from detector.process.log_events import LOG_EVENTS, LogEvent
+from detector.process.log_event import LogEvent
+from detector.process.log_events import LOG_EVENTS
 from detector.process.logs import configure_logging
 
 PACKAGE = Path(detector.__file__).parent

@@ -36,6 +36,7 @@ def test_systemd_is_notified_of_start_reload_and_stop(kafka, model, tmp_path):
             receive_until("READY=1")
             assert daemon.stop(signal.SIGTERM) == 0
             receive_until("STOPPING=1")
+            assert daemon.logged("service_stopping")
 
 
 def test_signal_switches_debug_on_and_off(tmp_path, model):

@@ -107,6 +107,17 @@ def test_damaged_model_is_rejected_and_the_current_one_is_kept(reloadable, folde
     assert metrics.value("detector_model_reloads_total", result="refused") == 1
 
 
+def test_repaired_weights_are_noticed_although_the_manifest_is_unchanged(reloadable, folder):
+    """Otherwise an operator who copies the damaged file again would wait in vain, and be told to restart."""
+    weights = (folder / CURRENT).resolve() / WEIGHTS
+    good = weights.read_bytes()
+    weights.write_bytes(good[:-1])
+    assert not reloadable.refresh()
+
+    weights.write_bytes(good)
+    assert reloadable.refresh()
+
+
 def test_requested_reload_happens_without_a_change(reloadable, metrics):
     """Otherwise SIGHUP would have no effect after a change that the service cannot see."""
     reloadable.request_reload()

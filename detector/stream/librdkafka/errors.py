@@ -158,10 +158,18 @@ def _is_not_own_fencing(record: logging.LogRecord) -> bool:
     return "fenced by a newer instance" not in record.getMessage()
 
 
+def _as_warning_if_retried(record: logging.LogRecord) -> bool:
+    """A failed connection is an error to librdkafka, which connects again by itself: no reason to wake anybody."""
+    if record.levelno == logging.ERROR and record.getMessage().startswith("FAIL"):
+        record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+    return True
+
+
 def client_log() -> logging.Logger:
     """The logger for librdkafka's own lines: one of each kind per minute."""
     logger = logging.getLogger("librdkafka")
     if not any(isinstance(known, _OncePerKind) for known in logger.filters):
         logger.addFilter(_is_not_own_fencing)
+        logger.addFilter(_as_warning_if_retried)
         logger.addFilter(_OncePerKind())
     return logger

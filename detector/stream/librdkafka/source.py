@@ -5,28 +5,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    OFFSET_END,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from detector.records import Partition
 from detector.settings import KafkaSettings
 from detector.stream.background import run_within
 from detector.stream.errors import fatal_error
-from detector.stream.interfaces import (
-    Batch,
-    CommitDone,
-    CommitError,
-    RebalanceKind,
-    SourceListener,
-    StreamError,
-)
+from detector.stream.interfaces import Batch, CommitDone, CommitError, RebalanceKind, SourceListener, StreamError
 from detector.stream.librdkafka.errors import FATAL, UNREADABLE, FatalErrors, client_log, describe
 from detector.stream.librdkafka.liveness import Liveness
 from detector.stream.librdkafka.offsets import Commits, Lag, committed_offsets, topic_partitions
@@ -224,7 +209,9 @@ class LibrdkafkaSource:
                 raise StreamError(describe_unreadable(message, error))
             if error.code() != KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - a public constant
                 self._fatal_errors(error)
-                client_log().warning("%s %s", error.name(), error.str())
+                if self._member_id or error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    # Before the first assignment this broker may not know a topic yet that another has just created.
+                    client_log().warning("%s: cannot read, will retry: %s", error.name(), error.str())
             elif message.partition() in self._assigned:
                 tp = Partition(self._topic, message.partition())
                 if message.offset() is None:

@@ -61,6 +61,14 @@ def test_each_kind_of_line_is_logged_once_a_minute(caplog):
     ]
 
 
+def test_failed_connection_that_is_retried_is_a_warning(caplog):
+    """Otherwise whoever is called for each error would be called for every restart of a broker."""
+    client_log().error("%s [%s] %s", "FAIL", "detector#consumer-1", "Connection refused")
+    client_log().error("%s [%s] %s", "CRASH", "detector#consumer-1", "out of memory")
+
+    assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR"]
+
+
 def test_fencing_by_the_own_successor_is_not_logged(caplog):
     """Otherwise the log would call it fatal that the service replaced its own producer."""
     with caplog.at_level("WARNING", "librdkafka"):
