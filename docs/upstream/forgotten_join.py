@@ -29,7 +29,7 @@ def main(broker: str) -> bool:
     )
     try:
         while not consumer.assignment():
-            consumer.poll(timeout_ms=100)
+            consumer.poll(timeout_ms=2_000)
         admin.create_partitions({topic: PARTITIONS})
         deadline = time.monotonic() + 1.5 * SESSION_TIMEOUT_MS / 1000
         members, owned = 1, 0

@@ -19,7 +19,7 @@ def polled(*members: KafkaConsumer) -> Iterator[None]:
 
     def poll(member: KafkaConsumer) -> None:
         while not stop.is_set():
-            member.poll(timeout_ms=300)
+            member.poll(timeout_ms=1_000)
 
     threads = [threading.Thread(target=poll, args=(member,)) for member in members]
     for thread in threads:

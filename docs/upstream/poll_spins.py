@@ -25,7 +25,7 @@ def main(broker: str) -> bool:
             enable_auto_commit=False,
         )
         while not consumer.assignment():
-            consumer.poll(timeout_ms=200)
+            consumer.poll(timeout_ms=2_000)
 
         def rest() -> float:
             began = time.process_time()
