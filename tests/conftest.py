@@ -17,7 +17,7 @@ from detector.service.scoring import Scorer
 from detector.settings import KafkaSettings, ModelSettings
 from detector.stream.admin.topics import create_topics
 from tests.aot_cache import java_options
-from tests.helpers import processor_times, train_command
+from tests.helpers import WITHOUT_COVERAGE, processor_times, train_command
 
 PARTITIONS = 4
 _QUIET_TIMEOUT_S = 60.0
@@ -90,7 +90,7 @@ def trained_by_command(tmp_path_factory) -> tuple[str, Path]:
     with (root / "trained.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not printed.exists():
-            done = train_command(SAMPLE, "--output", output)
+            done = train_command(SAMPLE, "--output", output, **WITHOUT_COVERAGE)
             assert done.returncode == 0, done.stderr
             printed.write_text(done.stdout)
     return printed.read_text(), (output / CURRENT).resolve()

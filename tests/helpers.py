@@ -71,6 +71,10 @@ def write_all(sink: Sink, records: Sequence[OutgoingRecord], timeout_s: float = 
     wait_until(written, "the acknowledgement of each record", timeout_s)
 
 
+WITHOUT_COVERAGE = {"COVERAGE_PROCESS_CONFIG": ""}
+"""For processes whose code other tests cover: measuring makes them slower by half."""
+
+
 def detector(
     *arguments: str | Path, cwd: Path | str | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
@@ -87,10 +91,13 @@ def detector(
     )
 
 
-def train_command(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def train_command(
+    *arguments: str | Path, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run `train.py` and wait for its exit."""
     return subprocess.run(
         [sys.executable, ROOT / "train.py", *map(str, arguments)],
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         cwd=cwd,

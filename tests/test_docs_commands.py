@@ -31,7 +31,7 @@ from typer.core import TyperGroup
 from detector.cli import app
 from detector.settings import KafkaSettings
 from detector.settings.sources import setting_fields, variable
-from tests.helpers import ROOT, event, wait_until
+from tests.helpers import ROOT, WITHOUT_COVERAGE, event, wait_until
 
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text() for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -98,10 +98,14 @@ class Checkout:
     def open_terminal(self) -> None:
         """A shell without exported variables; ports of its own, because other checkouts may run beside this one."""
         self._kafka_port, self._http_port = _free_port(), _free_port()
-        self.environment = os.environ | {
-            "PATH": f"{self.folder}/.venv/bin:{os.environ['PATH']}",
-            "DETECTOR_HTTP__PORT": str(self._http_port),
-        }
+        self.environment = (
+            os.environ
+            | WITHOUT_COVERAGE
+            | {
+                "PATH": f"{self.folder}/.venv/bin:{os.environ['PATH']}",
+                "DETECTOR_HTTP__PORT": str(self._http_port),
+            }
+        )
 
     @staticmethod
     def _wrap(program: Path, command: str) -> None:

@@ -23,6 +23,7 @@ from detector.stream.admin.groups import GroupProgress
 from detector.stream.admin.topics import read_topic, reader_options
 from detector.stream.kafka_python.sink import KafkaPythonSink
 from tests.helpers import (
+    WITHOUT_COVERAGE,
     RunningDetector,
     event,
     group_progress,
@@ -112,8 +113,8 @@ class Deployment:
         """Start another daemon, with additional options; it is killed by `close`."""
         self._daemons += 1
         log = self._folder / f"detector-{self._daemons}.log"
-        # Its coverage is not measured, because a killed process writes none and measuring makes it slower.
-        return self._stack.enter_context(running_detector([*self._options, *options], log, COVERAGE_PROCESS_CONFIG=""))
+        # A killed process writes no coverage.
+        return self._stack.enter_context(running_detector([*self._options, *options], log, **WITHOUT_COVERAGE))
 
     def start_ready(self, *options: str) -> RunningDetector:
         """Start another daemon, and wait until partitions are assigned to it."""
