@@ -38,8 +38,8 @@ def main(broker: str) -> bool:
                 outcomes.append("acknowledged")
             proxy.on_answer = lambda _, answer: answer
         producer.close(timeout=1)
-    print("expected: the producer sends InitProducerId again, and the second record is acknowledged; or there is a")
-    print(f"          public way to find out that the producer is unusable (has_fatal_error is private)\nhappened: {outcomes}")
+    print("expected: the second record is acknowledged; or there is a public way to find out that the producer is")
+    print(f"          unusable (has_fatal_error is private)\nhappened: {outcomes}")
     return "acknowledged" not in outcomes[1]
 
 
