@@ -12,7 +12,7 @@ from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
 
 def main(broker: str) -> bool:
-    """Whether the group has an offset that was only part of an aborted transaction."""
+    """Whether the group has committed an offset that was only part of an aborted transaction."""
     topic, group = f"aborted-{uuid4().hex}", uuid4().hex
     producer = KafkaProducer(bootstrap_servers=broker, transactional_id=uuid4().hex)
     producer.partitions_for(topic)
@@ -23,7 +23,7 @@ def main(broker: str) -> bool:
     try:
         producer.send_offsets_to_transaction({TopicPartition(topic, 0): OffsetAndMetadata(7, "", -1)}, stale)
     except CommitFailedError as error:
-        print(f"as it should: {error!r}")
+        print(f"the brokers reject the offsets of the first transaction, as they should: {error!r}")
     producer.abort_transaction()
 
     producer.begin_transaction()

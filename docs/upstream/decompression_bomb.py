@@ -1,4 +1,4 @@
-"""kafka-python: a consumer unpacks a compressed batch whatever its size. Argument: HOST:PORT of a broker."""
+"""kafka-python: a consumer unpacks a compressed batch of any size. Argument: HOST:PORT of a broker."""
 
 import sys
 from uuid import uuid4
@@ -10,7 +10,7 @@ FETCH_BYTES = 1024 * 1024
 
 
 def main(broker: str) -> bool:
-    """Whether a fetch of at most 1 MiB gave 64 MiB."""
+    """Whether a fetch of at most 1 MiB was unpacked to a value of 64 MiB."""
     topic = f"bomb-{uuid4().hex}"
     producer = KafkaProducer(
         bootstrap_servers=broker, compression_type="gzip", max_request_size=2 * UNPACKED_BYTES, linger_ms=0
@@ -29,8 +29,8 @@ def main(broker: str) -> bool:
     sizes = [len(record.value) for records in consumer.poll(timeout_ms=20_000).values() for record in records]
     consumer.close()
     options = [name for name in KafkaConsumer.DEFAULT_CONFIG if "compress" in name]
-    print(f"expected: an option for the largest unpacked batch, or an error; a fetch has at most {FETCH_BYTES} bytes")
-    print(f"happened: options {options}, values of {sizes} bytes")
+    print(f"expected: an option that limits the unpacked size, or an error; a fetch has at most {FETCH_BYTES} bytes")
+    print(f"happened: no error; such options: {options}; unpacked values of {sizes} bytes")
     return not options and sizes == [UNPACKED_BYTES]
 
 

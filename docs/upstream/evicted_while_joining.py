@@ -14,7 +14,7 @@ from members import polled, wait_for
 
 
 class Heard(ConsumerRebalanceListener):
-    """Remembers what it was told last."""
+    """Remembers the partitions of the last call of each method."""
 
     def __init__(self) -> None:
         self.told: dict[str, Collection[TopicPartition]] = {}
@@ -33,7 +33,7 @@ class Heard(ConsumerRebalanceListener):
 
 
 def main(broker: str) -> bool:
-    """Whether a member was evicted, and its listener was not told that its partitions are lost."""
+    """Whether a member was evicted, and `on_partitions_lost` of its listener was not called."""
     topics, group = [f"evicted-{uuid4().hex}-{n}" for n in range(2)], uuid4().hex
     admin = KafkaAdminClient(bootstrap_servers=broker)
     admin.create_topics({topic: {"num_partitions": 2} for topic in topics}, wait_for_metadata=True)
@@ -51,13 +51,13 @@ def main(broker: str) -> bool:
     heard = Heard()
     try:
         for member in (first, second):
-            member.partitions_for_topic(topics[0])  # or a leader that knows nothing of it assigns nothing
+            member.partitions_for_topic(topics[0])  # a leader that does not know the topic assigns nothing
         first.subscribe(topics[:1], listener=heard)
         second.subscribe(topics[:1])
         with polled(first, second):
             wait_for(lambda: len(first.assignment()) == len(second.assignment()) == 1)
         before = first.group_metadata()
-        first.subscribe(topics, listener=heard)  # needs a new join, which has to wait for the second member
+        first.subscribe(topics, listener=heard)  # starts a new join, which has to wait for the second member
         while admin.describe_groups([group])[group]["group_state"] != "PreparingRebalance":
             first.poll(timeout_ms=100)
         admin.remove_group_members(group, [MemberToRemove(before.member_id)])
@@ -67,10 +67,10 @@ def main(broker: str) -> bool:
         is_another = first.group_metadata().member_id not in ("", before.member_id)
     finally:
         for member in (first, second):
-            member.close(timeout_ms=500)  # a join that is not answered yet is in the way of its goodbye
+            member.close(timeout_ms=500)  # an unanswered join would delay its leaving the group
         admin.close()
-    print("expected: the evicted member's listener receives 'lost' before 'assigned', as in the Java client")
-    print(f"happened: a new member: {is_another}; told: {list(heard.told)}")
+    print("expected: the listener of the evicted member is called with 'lost' before 'assigned', as in the Java client")
+    print(f"happened: the member was evicted and joined as a new one: {is_another}; calls: {list(heard.told)}")
     return is_another and "lost" not in heard.told
 
 

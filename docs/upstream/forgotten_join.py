@@ -1,6 +1,8 @@
-"""kafka-python: a leader that joins because its topic changed forgets that join when it ends between two polls.
+"""kafka-python: a group leader forgets a join that it started because its topic changed.
 
-It keeps its old partitions, sends no more heartbeats, and is evicted. Argument: HOST:PORT of a broker.
+If the join ends between two polls, the leader keeps its old partitions, sends no more heartbeats, and is evicted.
+
+Argument: HOST:PORT of a broker.
 """
 
 import sys
@@ -11,11 +13,11 @@ from kafka import KafkaAdminClient, KafkaConsumer
 
 PARTITIONS = 2
 SESSION_TIMEOUT_MS = 6_000
-"""The least that brokers permit by default."""
+"""The shortest session timeout that brokers permit by default."""
 
 
 def main(broker: str) -> bool:
-    """Whether a member that keeps polling misses new partitions and is evicted."""
+    """Whether a member that keeps polling does not get the new partitions and is evicted."""
     topic, group = f"forgotten-{uuid4().hex}", uuid4().hex
     admin = KafkaAdminClient(bootstrap_servers=broker)
     admin.create_topics({topic: {"num_partitions": 1}}, wait_for_metadata=True)

@@ -1,4 +1,4 @@
-"""kafka-python and aiokafka: a header whose name is no UTF-8 stops everybody who reads its partition. No arguments.
+"""kafka-python and aiokafka: one header whose name is not UTF-8 stops all readers of its partition. No arguments.
 
 Kafka stores such a header, and its Java client reads the name with replacement characters.
 """
@@ -18,12 +18,12 @@ def read(kind: type, data: bytes | bytearray) -> str:
     """The first record's headers, or the error."""
     try:
         return str(next(iter(kind(bytearray(data)))).headers)
-    except Exception as error:  # noqa: BLE001 - each library has its own
+    except Exception as error:  # noqa: BLE001 - each library raises its own error
         return repr(error)
 
 
 def main() -> bool:
-    """Whether both libraries refuse the record."""
+    """Whether both libraries fail to read the record."""
     builder = MemoryRecordsBuilder(2, 0, 1 << 20)
     builder.append(timestamp=1_763_000_000_000, key=None, value=b"value", headers=[("name", b"x")])
     builder.close()

@@ -1,6 +1,6 @@
-"""kafka-python: one unexpected answer to InitProducerId, and an idempotent producer fails every record from then on.
+"""kafka-python: after one unexpected answer to InitProducerId, an idempotent producer fails every later record.
 
-Brokers whose disk is full answer UNKNOWN_SERVER_ERROR for as long as it is. Argument: HOST:PORT of a broker.
+A broker answers UNKNOWN_SERVER_ERROR while its disk is full. Argument: HOST:PORT of a broker.
 """
 
 import struct
@@ -13,7 +13,7 @@ from proxy import INIT_PRODUCER_ID, Proxy
 
 UNKNOWN_SERVER_ERROR = -1
 ERROR_AT = 9
-"""Behind the correlation id (4), the tagged fields of the header (1) and the throttle time (4)."""
+"""After the correlation id (4 bytes), the tagged fields of the header (1) and the throttle time (4)."""
 
 
 def main(broker: str) -> bool:
@@ -38,8 +38,8 @@ def main(broker: str) -> bool:
                 outcomes.append("acknowledged")
             proxy.on_answer = lambda _, answer: answer
         producer.close(timeout=1)
-    print("expected: InitProducerId is asked again, and the second record is acknowledged; or a public way to ask")
-    print(f"          the producer whether it is of any more use (has_fatal_error is private)\nhappened: {outcomes}")
+    print("expected: the second record is acknowledged; or there is a public way to find out that the producer is")
+    print(f"          unusable (has_fatal_error is private)\nhappened: {outcomes}")
     return "acknowledged" not in outcomes[1]
 
 

@@ -1,4 +1,4 @@
-"""kafka-python: a join whose answer comes between two polls is thrown away; members with short polls never join.
+"""kafka-python: a join whose answer arrives between two polls is discarded; members with short polls never join.
 
 Argument: HOST:PORT of a broker.
 """
@@ -13,7 +13,7 @@ LIMIT_S = 3.0
 
 
 def share(broker: str, topic: str, poll_ms: int, limit_s: float) -> list[int]:
-    """How many of four partitions each of two members has, at the latest after the limit."""
+    """How many of the four partitions each of two members gets within the limit."""
     group = uuid4().hex
     members = [KafkaConsumer(topic, bootstrap_servers=broker, group_id=group) for _ in range(2)]
     try:
@@ -31,13 +31,13 @@ def share(broker: str, topic: str, poll_ms: int, limit_s: float) -> list[int]:
 
 
 def main(broker: str) -> bool:
-    """Whether members that poll for 0 ms have no partitions, where those that poll for 1 s share them."""
+    """Whether members that poll for 1 s share the partitions, and members that poll for 0 ms do not."""
     topic = f"join-{uuid4().hex}"
     admin = KafkaAdminClient(bootstrap_servers=broker)
     admin.create_topics({topic: {"num_partitions": 4, "replication_factor": 1}})
     admin.close()
     longer, short = share(broker, topic, 1000, 10 * LIMIT_S), share(broker, topic, 0, LIMIT_S)
-    print(f"expected: two partitions each, whatever the timeout of a poll; with 1 s: {longer}")
+    print(f"expected: two partitions for each member, whatever the timeout of a poll; with polls of 1 s: {longer}")
     print(f"happened: with polls of 0 ms, after {LIMIT_S:g} s: {short}")
     return longer == [2, 2] and short != [2, 2]
 

@@ -1,4 +1,4 @@
-"""librdkafka: gzip batches are unpacked whatever their size, past receive.message.max.bytes.
+"""librdkafka: a gzip batch is unpacked even if it is then larger than receive.message.max.bytes.
 
 Argument: HOST:PORT of a broker.
 """
@@ -14,7 +14,7 @@ LIMIT_BYTES = 2 * 1024 * 1024
 
 
 def main(broker: str) -> bool:
-    """Whether a consumer that may receive 2 MiB gives a value of 16 MiB."""
+    """Whether a consumer with a limit of 2 MiB returns a value of 16 MiB."""
     topic = f"bomb-{uuid4().hex}"
     admin = AdminClient({"bootstrap.servers": broker})
     admin.create_topics([NewTopic(topic, 1)])[topic].result(20)
@@ -37,7 +37,7 @@ def main(broker: str) -> bool:
     message = consumer.poll(20)
     outcome = "nothing" if message is None else message.error() or f"a value of {len(message.value() or b'')} bytes"
     consumer.close()
-    print(f"expected: an error, for receive.message.max.bytes is {LIMIT_BYTES}\nhappened: {outcome}")
+    print(f"expected: an error, because receive.message.max.bytes is {LIMIT_BYTES}\nhappened: {outcome}")
     return str(UNPACKED_BYTES) in str(outcome)
 
 

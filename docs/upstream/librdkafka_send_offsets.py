@@ -1,4 +1,4 @@
-"""librdkafka: send_offsets_to_transaction does not return in time while the group's coordinator does not answer.
+"""librdkafka: send_offsets_to_transaction ignores its timeout while the group coordinator does not answer.
 
 https://github.com/confluentinc/librdkafka/issues/5456. Argument: HOST:PORT of a broker.
 """
@@ -16,7 +16,7 @@ WAITED_S = 4.0
 
 
 def main(broker: str) -> bool:
-    """Whether the call is still waiting at four times its timeout."""
+    """Whether the call is still waiting after four times its timeout."""
     topic = f"librdkafka-{uuid4().hex}"
     admin = AdminClient({"bootstrap.servers": broker})
     admin.create_topics([NewTopic(topic, 1)])[topic].result(20)

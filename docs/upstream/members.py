@@ -1,4 +1,4 @@
-"""Consumer group members that are polled, each by a thread of its own; the scripts beside this file use it."""
+"""Polls members of a consumer group, each on its own thread; other scripts in this folder import it."""
 
 import threading
 import time
@@ -33,14 +33,14 @@ def polled(*members: KafkaConsumer) -> Iterator[None]:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    """Return when the condition has been true for a while: one rebalance often follows another.
+    """Return when the condition has been true for half a second, because one rebalance often follows another.
 
     Raises:
-        TimeoutError: it did not become true.
+        TimeoutError: the condition did not become true within 30 s.
     """
     deadline, looks = time.monotonic() + _LIMIT_S, 0
     while looks < _LOOKS:
         if time.monotonic() > deadline:
-            raise TimeoutError("the group did not come to this state")
+            raise TimeoutError("the group did not reach the expected state")
         looks = looks + 1 if condition() else 0
         time.sleep(_LOOK_S)

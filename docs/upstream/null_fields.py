@@ -1,6 +1,6 @@
-"""kafka-python: the producer refuses null header values, and records with neither key nor value.
+"""kafka-python: the producer rejects null header values, and records with neither key nor value.
 
-Kafka takes both, and kafka-python's consumer reads both. Argument: HOST:PORT of a broker.
+Kafka accepts both, and kafka-python's consumer reads both. Argument: HOST:PORT of a broker.
 """
 
 import sys
@@ -10,7 +10,7 @@ from kafka import KafkaProducer
 
 
 def main(broker: str) -> bool:
-    """Whether both are refused."""
+    """Whether the producer rejects both."""
     producer = KafkaProducer(bootstrap_servers=broker)
     topic = f"null-{uuid4().hex}"
     outcomes = []

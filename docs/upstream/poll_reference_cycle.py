@@ -1,6 +1,6 @@
-"""kafka-python: a poll whose time is up leaves a reference cycle, which keeps its callers' variables alive.
+"""kafka-python: a poll that times out leaves a reference cycle, which keeps the variables of its callers in memory.
 
-A loop that reads batches keeps each of them until the garbage is collected. Argument: HOST:PORT of a broker.
+A loop that reads batches keeps each batch in memory until garbage is collected. Argument: HOST:PORT of a broker.
 """
 
 import gc
@@ -16,14 +16,14 @@ class Batch:
 
 
 def wait_for_more(consumer: KafkaConsumer) -> "weakref.ref[Batch]":
-    """Hold a batch during a poll that brings nothing."""
+    """Hold a batch during a poll that returns nothing."""
     batch = Batch()
     consumer.poll(timeout_ms=100)
     return weakref.ref(batch)
 
 
 def main(broker: str) -> bool:
-    """Whether an object lives on that nothing refers to but an error that kafka-python raised and caught."""
+    """Whether an error that kafka-python raised and caught keeps an object in memory to which nothing else refers."""
     consumer = KafkaConsumer(bootstrap_servers=broker, group_id=None, auto_offset_reset="earliest")
     topic = f"cycle-{uuid4().hex}"
     try:
@@ -36,8 +36,8 @@ def main(broker: str) -> bool:
     finally:
         gc.enable()
         consumer.close()
-    print("expected: what a caller of poll held is freed when the caller returns")
-    print(f"happened: {sum(alive)} of {len(alive)} were kept until the garbage was collected")
+    print("expected: objects that a caller of poll holds are freed when the caller returns")
+    print(f"happened: {sum(alive)} of {len(alive)} such objects were kept until garbage was collected")
     return any(alive)
 
 

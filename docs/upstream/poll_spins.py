@@ -1,4 +1,4 @@
-"""kafka-python: poll() keeps a processor core busy while a heartbeat is not answered, as with a frozen broker.
+"""kafka-python: poll() keeps a processor core busy while a heartbeat is unanswered, for example by a frozen broker.
 
 Argument: HOST:PORT of a broker.
 """
@@ -14,7 +14,7 @@ WATCHED_S = 1.5
 
 
 def main(broker: str) -> bool:
-    """Whether a poll without anything to do takes five times as much processor time as with answers."""
+    """Whether an idle poll takes more than five times the processor time if heartbeats are not answered."""
     topic = f"spins-{uuid4().hex}"
     with Proxy(broker) as proxy:
         consumer = KafkaConsumer(
@@ -38,8 +38,8 @@ def main(broker: str) -> bool:
         unanswered = rest()
         proxy.on_answer = lambda _, answer: answer
         consumer.close(autocommit=False, timeout_ms=1_000)
-    print(f"expected: an idle poll takes next to no processor time, {answered:.0%} of a core with answers")
-    print(f"happened: {unanswered:.0%} of a core when a heartbeat is not answered")
+    print(f"expected: an idle poll takes nearly no processor time; with answers it takes {answered:.0%} of a core")
+    print(f"happened: while a heartbeat is not answered, it takes {unanswered:.0%} of a core")
     return unanswered > 5 * answered
 
 

@@ -1,6 +1,8 @@
-"""kafka-python: KafkaProducer.close(timeout) raises in the middle and leaves the producer open.
+"""kafka-python: KafkaProducer.close(timeout) raises before it has finished, and leaves the producer open.
 
-It begins again when the producer is collected, and at the end of the process. Argument: HOST:PORT of a broker.
+The close is tried again when the producer is garbage-collected, and at the end of the process.
+
+Argument: HOST:PORT of a broker.
 """
 
 import gc
@@ -14,7 +16,7 @@ from proxy import PRODUCE, Proxy
 
 
 def main(broker: str) -> bool:
-    """Whether the thread of a closed producer is still there, and closing it was tried again."""
+    """Whether close raised an error, and was tried again at garbage collection."""
     failures: list[str] = []
     sys.unraisablehook = lambda failure: failures.append(repr(failure.exc_value))
     with Proxy(broker) as proxy:
@@ -32,8 +34,8 @@ def main(broker: str) -> bool:
         threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("closed")]
         del producer
         gc.collect()
-    print("expected: close(0.3) closes the producer after 0.3 s, and records that are not acknowledged by then fail")
-    print(f"happened: {outcome}; threads left: {threads}; at collection: {failures}")
+    print("expected: close(0.3) closes the producer within 0.3 s, and records that are not acknowledged by then fail")
+    print(f"happened: {outcome}; threads left: {threads}; errors at garbage collection: {failures}")
     return outcome != "closed" and bool(failures)
 
 

@@ -1,6 +1,6 @@
-"""kafka-python: an idempotent producer sends nothing any more once records expired that it had sent.
+"""kafka-python: an idempotent producer sends nothing any more after records that it had sent have expired.
 
-It gives its producer id up, and waits for a new one that it does not ask for. Argument: HOST:PORT of a broker.
+It drops its producer id, and then waits for a new id that it never requests. Argument: HOST:PORT of a broker.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ DELIVERY_TIMEOUT_MS = 1_000
 
 
 def main(broker: str) -> bool:
-    """Whether a record that is sent after an outage is neither acknowledged nor failed."""
+    """Whether a record that is sent after an outage neither is acknowledged nor fails."""
     topic = f"expiry-{uuid4().hex}"
     with Proxy(broker) as proxy:
         producer = KafkaProducer(
@@ -30,7 +30,7 @@ def main(broker: str) -> bool:
         try:
             lost.get(timeout=20)
         except KafkaError as error:
-            print(f"the brokers did not answer: {error!r}")
+            print(f"the record that was sent during the outage failed, as it should: {error!r}")
         proxy.on_answer = lambda _, answer: answer
         after = producer.send(topic, b"after")
         try:

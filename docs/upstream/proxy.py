@@ -1,7 +1,7 @@
 """A proxy between a client and one broker, which can change, delay or drop requests and answers.
 
-The scripts beside this file use it where a broker has to fail in one particular way. It replaces the broker's port by
-its own in what the broker answers, so that clients keep to the proxy.
+Other scripts in this folder import it if a broker has to fail in a particular way. In the broker's answers it replaces
+the broker's port by its own, so that clients connect to the proxy only.
 """
 
 import socket
@@ -13,13 +13,13 @@ from types import TracebackType
 from typing import Self
 
 PRODUCE, FETCH, HEARTBEAT, INIT_PRODUCER_ID, ADD_OFFSETS_TO_TXN, END_TXN, TXN_OFFSET_COMMIT = 0, 1, 12, 22, 25, 26, 28
-"""Kafka's numbers of requests: https://kafka.apache.org/protocol#protocol_api_keys."""
+"""Kafka's API keys, the numbers of its requests: https://kafka.apache.org/protocol#protocol_api_keys."""
 Answer = Callable[[int, bytes], bytes | None]
-"""Called with the request's number and the broker's answer; gives what the client gets, or None for no answer."""
+"""Called with the request's API key and the broker's answer; returns the answer for the client, or None for none."""
 
 
 class Proxy:
-    """Serves on a port of its own until the block ends; `on_answer` may be replaced at any time."""
+    """Serves on its own port until the `with` block ends; `on_answer` may be replaced at any time."""
 
     def __init__(self, broker: str) -> None:
         host, port = broker.rsplit(":", 1)

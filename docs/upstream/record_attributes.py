@@ -1,6 +1,6 @@
-"""kafka-python and aiokafka: a record's attributes, one byte, are read as a number of any length. No arguments.
+"""kafka-python and aiokafka: the attributes of a record are one byte, but are read as a varint. No arguments.
 
-Kafka takes no notice of that byte. Where its highest bit is set, the next byte is taken for a part of it.
+Kafka ignores this byte. If its highest bit is set, the libraries take the next byte for a part of the attributes.
 """
 
 import struct
@@ -14,14 +14,14 @@ from kafka.record.memory_records import MemoryRecordsBuilder
 HEADER_BYTES = 61
 CRC_AT, CHECKED_FROM = 17, 21
 ATTRIBUTES_AT = HEADER_BYTES + 1
-"""Behind the record's length."""
+"""After the record's length."""
 
 
 def read(kind: type, data: bytes | bytearray) -> str:
     """The first record's fields, or the error."""
     try:
         record = next(iter(kind(bytearray(data))))
-    except Exception as error:  # noqa: BLE001 - each library has its own
+    except Exception as error:  # noqa: BLE001 - each library raises its own error
         return repr(error)
     return f"offset {record.offset}, key {record.key}, value {record.value}"
 

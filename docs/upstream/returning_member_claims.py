@@ -1,4 +1,4 @@
-"""kafka-python: a member that lost its partitions claims them again when it rejoins, beside their present owner.
+"""kafka-python: a member that lost its partitions claims them when it joins again, although another member owns them.
 
 Argument: HOST:PORT of a broker.
 """
@@ -16,7 +16,7 @@ PARTITIONS = 4
 
 
 class Watched(CooperativeStickyAssignor):
-    """The leader's assignor: notes what each member says that it owns."""
+    """The leader's assignor: notes which partitions each member claims to own."""
 
     seen: ClassVar[list[dict[str, set[int]]]] = []
 
@@ -32,7 +32,7 @@ class Watched(CooperativeStickyAssignor):
 
 
 def main(broker: str) -> bool:
-    """Whether a member that was evicted claims, as a new one, what is another's by then."""
+    """Whether a member that was evicted, and joins again, claims partitions that another member owns by then."""
     topic, group = f"claims-{uuid4().hex}", uuid4().hex
     admin = KafkaAdminClient(bootstrap_servers=broker)
     admin.create_topics({topic: {"num_partitions": PARTITIONS}}, wait_for_metadata=True)
@@ -50,7 +50,7 @@ def main(broker: str) -> bool:
     stays, returns = members
     try:
         for member in members:
-            member.partitions_for_topic(topic)  # or a leader that knows nothing of it assigns nothing
+            member.partitions_for_topic(topic)  # a leader that does not know the topic assigns nothing
             member.subscribe([topic])
         with polled(*members):
             wait_for(lambda: [len(member.assignment()) for member in members] == [PARTITIONS // 2] * 2)
@@ -63,10 +63,10 @@ def main(broker: str) -> bool:
         claimed = next(claims for joined in Watched.seen for member, claims in joined.items() if member not in former)
     finally:
         for member in members:
-            member.close(timeout_ms=500)  # a join that is not answered yet is in the way of its goodbye
+            member.close(timeout_ms=500)  # an unanswered join would delay its leaving the group
         admin.close()
-    print("expected: the member that returns claims nothing; all 4 partitions are the other one's")
-    print(f"happened: it claims {claimed}")
+    print("expected: the member that joins again claims nothing, because the other member owns all 4 partitions")
+    print(f"happened: it claims the partitions {claimed}")
     return bool(claimed)
 
 

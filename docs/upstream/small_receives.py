@@ -1,4 +1,4 @@
-"""kafka-python: a connection receives 4 KiB a call, and each call gives the interpreter to another thread.
+"""kafka-python: each call receives only 4 KiB from a connection, and lets another thread run.
 
 Argument: HOST:PORT of a broker.
 """
@@ -15,7 +15,7 @@ SMALL_BYTES = 4096
 
 
 def main(broker: str) -> bool:
-    """Whether a MiB takes more than a hundred calls."""
+    """Whether no call receives more than 4 KiB."""
     partition = TopicPartition(f"receives-{uuid4().hex}", 0)
     producer = KafkaProducer(bootstrap_servers=broker)
     for _ in range(SENT_BYTES // 500_000):
@@ -38,8 +38,8 @@ def main(broker: str) -> bool:
         left -= sum(map(len, consumer.poll(timeout_ms=1_000).values()))
     consumer.close()
     calls = len(received) / (sum(received) / MIB)
-    print("expected: a call receives what is there, up to some 100 KiB")
-    print(f"happened: at most {max(received)} bytes a call, {calls:.0f} calls a MiB")
+    print("expected: a call receives all bytes that have arrived, up to some 100 KiB")
+    print(f"happened: at most {max(received)} bytes per call, {calls:.0f} calls per MiB")
     return max(received) <= SMALL_BYTES
 
 

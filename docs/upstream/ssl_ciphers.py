@@ -1,4 +1,4 @@
-"""kafka-python: ssl_ciphers is taken and has no effect, and the admin client refuses it. No arguments."""
+"""kafka-python: ssl_ciphers is accepted but has no effect, and the admin client rejects it. No arguments."""
 
 import socket
 import struct
@@ -12,7 +12,7 @@ WANTED_NUMBER = 0xC02F
 TLS_1_3 = range(0x1300, 0x1400)
 SIGNALLING = 0x00FF
 SESSION_AT = 43
-"""In a ClientHello: behind the headers of record (5) and handshake (4), the version (2) and the random bytes (32)."""
+"""In a ClientHello: after the headers of record (5 bytes) and handshake (4), the version (2) and random bytes (32)."""
 
 
 def offered(hello: bytes) -> set[int]:
@@ -23,11 +23,11 @@ def offered(hello: bytes) -> set[int]:
 
 
 def main() -> bool:
-    """Whether a consumer offers suites that it may not use, and the admin client knows no such option."""
+    """Whether a consumer offers cipher suites that it must not use, and the admin client rejects the option."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         options = {"bootstrap_servers": f"127.0.0.1:{server.getsockname()[1]}", "security_protocol": "SSL"}
         options |= {"ssl_ciphers": WANTED}
-        # A thread, for nobody answers its hello.
+        # On a thread, because nobody answers its hello.
         threading.Thread(target=KafkaConsumer, kwargs=options, daemon=True).start()
         connection, _ = server.accept()
         with connection:
@@ -35,11 +35,11 @@ def main() -> bool:
             admin = "made"
             try:
                 KafkaAdminClient(**options)
-            except Exception as error:  # noqa: BLE001 - whichever it is
+            except Exception as error:  # noqa: BLE001 - any error is printed below
                 admin = repr(error)
     suites = offered(hello)
-    print(f"expected: one suite is offered, {WANTED_NUMBER:#x} ({WANTED}), and the admin client takes the option")
-    print(f"happened: {len(suites)} suites; admin client: {admin}")
+    print(f"expected: one suite is offered, {WANTED_NUMBER:#x} ({WANTED}), and the admin client accepts the option")
+    print(f"happened: {len(suites)} suites are offered; admin client: {admin}")
     return suites != {WANTED_NUMBER} and "ssl_ciphers" in admin
 
 

@@ -1,4 +1,4 @@
-"""kafka-python: KafkaConsumer.committed() gives an old answer, of a question that nobody waited for.
+"""kafka-python: KafkaConsumer.committed() returns the outdated answer to an earlier call that had timed out.
 
 Argument: HOST:PORT of a broker.
 """
@@ -13,7 +13,7 @@ from kafka.structs import OffsetAndMetadata
 
 
 def main(broker: str) -> bool:
-    """Whether the offset from before a commit is given after it."""
+    """Whether `committed` returns the offset of before the last commit."""
     topic, group = f"committed-{uuid4().hex}", uuid4().hex
     asking, other = (KafkaConsumer(bootstrap_servers=broker, group_id=group) for _ in range(2))
     asked, unrelated = TopicPartition(topic, 0), TopicPartition(topic, 1)
@@ -24,10 +24,10 @@ def main(broker: str) -> bool:
         asking.committed(unrelated)  # connects to the coordinator
         with contextlib.suppress(KafkaTimeoutError):
             asking.committed(asked, timeout_ms=0)
-        asking.committed(unrelated)  # the broker answers in order: the other answer is here by now
+        asking.committed(unrelated)  # the broker answers in order, so the answer to the call before has arrived
         other.commit({asked: OffsetAndMetadata(7, "", -1)})
         committed = asking.committed(asked)
-        print(f"expected: committed offset 7\nhappened: {committed}; asked once more: {asking.committed(asked)}")
+        print(f"expected: committed offset 7\nhappened: {committed}; in a second call: {asking.committed(asked)}")
     finally:
         asking.close()
         other.close()

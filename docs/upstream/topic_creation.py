@@ -1,4 +1,4 @@
-"""kafka-python: allow_auto_create_topics=False has no effect: looking at a missing topic creates it.
+"""kafka-python: allow_auto_create_topics=False has no effect: asking for a missing topic creates it.
 
 Argument: HOST:PORT of a broker that creates topics (auto.create.topics.enable, the default).
 """
@@ -12,7 +12,7 @@ from kafka.errors import KafkaTimeoutError
 
 
 def main(broker: str) -> bool:
-    """Whether a producer and a consumer that must not create topics did."""
+    """Whether a producer or a consumer created a topic although the option forbids it."""
     names = {"producer": f"missing-{uuid4().hex}", "consumer": f"missing-{uuid4().hex}"}
     producer = KafkaProducer(bootstrap_servers=broker, allow_auto_create_topics=False, max_block_ms=2_000)
     with contextlib.suppress(KafkaTimeoutError):

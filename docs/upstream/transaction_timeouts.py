@@ -1,4 +1,4 @@
-"""kafka-python: send_offsets_to_transaction and commit_transaction wait without an end while the brokers are away.
+"""kafka-python: send_offsets_to_transaction and commit_transaction wait forever while brokers are unavailable.
 
 Argument: HOST:PORT of a broker.
 """
@@ -16,7 +16,7 @@ WAITED_S = 5.0
 
 
 def started(broker: str, topic: str) -> KafkaProducer:
-    """A producer in a transaction with one record; each of its timeouts is shorter than what is waited here."""
+    """A producer in a transaction with one record; each of its timeouts is shorter than `WAITED_S`."""
     producer = KafkaProducer(
         bootstrap_servers=broker,
         transactional_id=uuid4().hex,
@@ -32,7 +32,7 @@ def started(broker: str, topic: str) -> KafkaProducer:
 
 
 def main(broker: str) -> bool:
-    """Whether both calls still wait after all of the timeouts."""
+    """Whether both calls still wait after all timeouts are over."""
     topic = f"transaction-{uuid4().hex}"
     offsets = {TopicPartition(topic, 0): OffsetAndMetadata(1, "", -1)}
     with Proxy(broker) as proxy:
