@@ -33,8 +33,9 @@ connection attempt, and nothing has to be done unless `brokers_not_responding` f
 
 ## Fields of a JSON line
 
-The names follow [OpenTelemetry's log data model](https://opentelemetry.io/docs/specs/otel/logs/data-model/). The other
-fields of a line (its attributes) are at the top level too, so `jq .reason` prints the reason.
+The field names in this table follow [OpenTelemetry's log data
+model](https://opentelemetry.io/docs/specs/otel/logs/data-model/). All fields that are not in the table are attributes.
+They are not nested in an `attributes` object but are at the top level, so `jq .reason` prints the reason.
 
 | field | content |
 |---|---|

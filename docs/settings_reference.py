@@ -25,13 +25,14 @@ A setting can be given in five places. The first place in this list that has it 
 1. On the command line, before the verb: `detector --set kafka.group_id=blue run`.
 2. As an environment variable: `DETECTOR_KAFKA__GROUP_ID=blue`.
 3. In a file `.env` in the working directory, as the same variable.
-4. As a file named like the variable in the secrets directory, which is `/run/secrets` or `DETECTOR_SECRETS_DIR`.
+4. In the secrets directory, as a file that has the variable's name and contains the value. The directory is
+   `/run/secrets`, unless `DETECTOR_SECRETS_DIR` names another.
 5. In a TOML file named by `--config` or `DETECTOR_CONFIG`: `[kafka]`, then `group_id = "blue"`.
 
 An empty variable counts as unset. An unknown name is an error (exit code 2) that suggests the nearest known name.
 
-The output of `detector config` is TOML that `--config` accepts. Secrets are masked. For example, with one setting
-changed:
+The output of `detector config` is TOML that `--config` accepts. Secrets are only comments in it, with the value
+masked, so you have to set them again. To print the settings with one of them changed:
 
 ```console
 $ detector --set kafka.group_id=blue config

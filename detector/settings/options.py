@@ -182,7 +182,7 @@ class ModelSettings(_Group):
 
 
 class DeadLetterSettings(_Group):
-    """Limits on invalid records. Above a limit the service stops: its events topic is probably the wrong one."""
+    """Limits on invalid records. If a limit is exceeded, the service stops (exit code 4): it probably reads the wrong topic."""
 
     max_ratio: float = Field(
         0.5,
@@ -212,7 +212,7 @@ class ShutdownSettings(_Group):
 class LogSettings(_Group):
     """The log."""
 
-    level: LogLevel = Field("info", description="lowest level that is logged")
+    level: LogLevel = Field("info", description="lowest level that is logged: `debug`, `info`, `warning` or `error`")
     format: LogFormat = Field(
         "auto", description="`console`, `json`, or `auto`: console on a terminal and JSON lines elsewhere"
     )

@@ -8,8 +8,10 @@ import time
 from uuid import uuid4
 
 from kafka import KafkaAdminClient, KafkaConsumer
+from members import polled
 
 LIMIT_S = 3.0
+LOOK_S = 0.05
 
 
 def share(broker: str, topic: str, poll_ms: int, limit_s: float) -> list[int]:
@@ -19,11 +21,10 @@ def share(broker: str, topic: str, poll_ms: int, limit_s: float) -> list[int]:
     try:
         deadline = time.monotonic() + limit_s
         owned: list[int] = []
-        while owned != [2, 2] and time.monotonic() < deadline:
-            for member in members:
-                member.poll(timeout_ms=poll_ms)
-                time.sleep(0.01)  # the work between two polls
-            owned = [len(member.assignment()) for member in members]
+        with polled(*members, timeout_ms=poll_ms):
+            while owned != [2, 2] and time.monotonic() < deadline:
+                time.sleep(LOOK_S)
+                owned = [len(member.assignment()) for member in members]
         return owned
     finally:
         for member in members:
