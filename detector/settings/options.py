@@ -182,7 +182,7 @@ class ModelSettings(_Group):
 
 
 class DeadLetterSettings(_Group):
-    """Limits on invalid records. If a limit is exceeded, the service stops (exit code 4): it probably reads the wrong topic."""
+    """Limits on invalid records. Above a limit the service stops (exit code 4): it probably reads the wrong topic."""
 
     max_ratio: float = Field(
         0.5,
