@@ -15,14 +15,14 @@ ADDED = (
 """The added headers, after the record's own: always all of them in this order, so that they can be told apart from
 headers of the same names that the record had."""
 
-_MAX_DETAIL_CHARS = 500
+MAX_DETAIL_CHARS = 500
 
 
 def dead_letter(topic: str, record: Record, reason: str, detail: str) -> OutgoingRecord:
     """The record's key, value and headers, followed by headers with the reason and the source."""
     texts = (
         reason,
-        detail[:_MAX_DETAIL_CHARS],
+        detail[:MAX_DETAIL_CHARS],
         record.topic,
         str(record.partition),
         str(record.offset),

@@ -245,6 +245,17 @@ PRODUCER_START_FAILED = LogEvent(
     _STREAM,
 )
 
+# Records that are no events.
+RECORDS_DEAD_LETTERED = LogEvent(
+    "records_dead_lettered",
+    "warning",
+    "Invalid records were written to the dead-letter topic",
+    "For the first invalid records after a start, and then at most once a minute. `records` is their number since the "
+    "last such line; `reason`, `detail` and `place` (topic-partition@offset) are of one with their commonest reason.",
+    "Correct the program that writes these records, or the setting that names the events topic; `detector dead-letter "
+    "show` lists all of them.",
+)
+
 # The model.
 MODEL_LOADED = LogEvent(
     "model_loaded",

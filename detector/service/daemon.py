@@ -19,6 +19,7 @@ from detector.process.logs import toggle_debug
 from detector.process.signals import StopRequest, call_on, stop_on_signals
 from detector.process.systemd import notify
 from detector.process.watchdog import watch
+from detector.service.dead_letter_log import DeadLetterLog
 from detector.service.limits import DeadLetterLimits
 from detector.service.outage import ReasonLog
 from detector.service.pipeline import Pipeline
@@ -64,6 +65,7 @@ class Daemon:
         self.health = Health()
         self.metrics = Metrics(client=settings.kafka.client, severities=SEVERITIES, dead_letter_reasons=REASONS)
         self._reporter = Reporter(settings.kafka, self.metrics, self.health)
+        self._dead_letter_log = DeadLetterLog()
 
     def run(self) -> None:
         """Run until a stop signal.
@@ -141,6 +143,7 @@ class Daemon:
             idle_s=_IDLE_S,
             busy_s=wait_s,
             give_up=self._drain_timed_out,
+            on_dead_letters=self._dead_letter_log.add,
         )
         read = partial(source.poll, limits.records, wait_s)
         next_check_at = time.monotonic()
@@ -170,6 +173,7 @@ class Daemon:
         self.health.sign_of_life()
         self._log_stop()
         self._reporter.log_reminders()
+        self._dead_letter_log.log_if_due()
         if time.monotonic() >= self._next_gc_at:
             gc.collect()
             self._next_gc_at = time.monotonic() + _GC_EVERY_S

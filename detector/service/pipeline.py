@@ -1,11 +1,12 @@
 """Reads and scores one batch while the previous one is in flight."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic, perf_counter
 
 from detector.errors import DetectorError
 from detector.metrics import Metrics
+from detector.service.causes import Cause
 from detector.service.step import BatchStep, ScoredBatch, count
 from detector.stream.delivery import Delivery, DeliveryAbandoned, GiveUp
 from detector.stream.interfaces import Batch
@@ -33,6 +34,7 @@ class Pipeline:
         idle_s: seconds to wait for the first record of a batch.
         busy_s: the same while another batch is in flight, whose metrics and offsets wait meanwhile.
         give_up: called while a delivery waits; True abandons it.
+        on_dead_letters: called with the causes of a batch's dead letters once they are acknowledged.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Pipeline:
         idle_s: float,
         busy_s: float,
         give_up: GiveUp,
+        on_dead_letters: Callable[[Sequence[Cause]], None],
     ) -> None:
         self._step = step
         self._delivery = delivery
@@ -53,6 +56,7 @@ class Pipeline:
         self._idle_s = idle_s
         self._busy_s = busy_s
         self._give_up = give_up
+        self._on_dead_letters = on_dead_letters
         self._in_flight: ScoredBatch | None = None
         self._starting_s = 0.0
 
@@ -116,5 +120,7 @@ class Pipeline:
         self._metrics.stage_duration.observe(self._starting_s + perf_counter() - started, "deliver")
         count(batch, self._metrics)
         self._metrics.batches.inc()
+        if batch.causes:
+            self._on_dead_letters(batch.causes)
         self._delivery.commit(idle=False)
         return True

@@ -14,6 +14,7 @@ from detector.events.source import NO_LABEL
 from detector.events.strict_decode import InvalidEventError, host_name
 from detector.metrics import LABELS, Metrics
 from detector.records import OutgoingRecord, Record
+from detector.service.causes import Cause, cause_of
 from detector.service.limits import DeadLetterLimits
 from detector.service.scoring import Scorer, Scores
 from detector.settings import KafkaSettings
@@ -31,6 +32,8 @@ class ScoredBatch:
     records: int
     scores: Scores
     outputs: list[OutgoingRecord]
+    causes: list[Cause]
+    """Of its dead letters."""
     severities: list[str]
     alerted_timestamps_ms: list[int]
     limits_before: DeadLetterLimits
@@ -58,7 +61,8 @@ class BatchStep:
         records = batch.records
         scores = self._scorer.score(batch.values())
         decoded = scores.decoded
-        limits_before, self._limits = self._limits, self._limits.after(len(records), decoded.invalid)
+        causes = [cause_of(invalid, records[invalid.row]) for invalid in decoded.invalid]
+        limits_before, self._limits = self._limits, self._limits.after(len(records), causes)
         outputs = [
             dead_letter(self._kafka.dead_letter_topic, records[invalid.row], invalid.reason, invalid.detail)
             for invalid in decoded.invalid
@@ -70,7 +74,7 @@ class BatchStep:
             outputs.append(self._encode_alert(Alert(record, _alert_key(record), score, name, now)))
             severities.append(name)
             timestamps.append(record.timestamp)
-        return ScoredBatch(len(records), scores, outputs, severities, timestamps, limits_before)
+        return ScoredBatch(len(records), scores, outputs, causes, severities, timestamps, limits_before)
 
     def undo(self, batch: ScoredBatch) -> None:
         """Restore the state before a batch, because it and the following batches will be read again."""

@@ -21,10 +21,17 @@ from detector.training.recipes import SEED
 SEED_RUNS = 5
 ORDINARY_USER = 1000
 """The first id that Linux distributions give to a person's account: UID_MIN of login.defs(5)."""
+ORDINARY_USER_RULE = f"userId >= {ORDINARY_USER}"
 
 _THRESHOLD = 0.5
+_USER = BETH.column("userId")
 _Score = Callable[[Float64s], Float64s]
 MeasuresBySplit = Mapping[str, Mapping[str, float]]
+
+
+def score_by_user(features: Float64s) -> Float64s:
+    """Score 1 for rows of ordinary users, otherwise 0: the rule that `ORDINARY_USER_RULE` names."""
+    return (features[:, _USER] >= ORDINARY_USER).astype(np.float64)
 
 
 def measure_baselines(data: Dataset, seed: int) -> dict[str, MeasuresBySplit]:
@@ -64,11 +71,10 @@ def _fit_baselines(data: Dataset, seed: int) -> dict[str, _Score]:
     logistic = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000))
     logistic.fit(rows, labels)
     forest = IsolationForest(random_state=seed).fit(rows)
-    user = BETH.column("userId")
     logistic_probability: Callable[[Float64s], Float64s] = logistic.predict_proba
     return {
         "majority class": lambda features: majority.predict_proba(features)[:, 1],
-        f"userId >= {ORDINARY_USER}": lambda features: (features[:, user] >= ORDINARY_USER).astype(np.float64),
+        ORDINARY_USER_RULE: score_by_user,
         "logistic regression": lambda features: logistic_probability(features)[:, 1],
         # The anomaly score of Liu, Ting and Zhou 2008: in (0, 1], with 0.5 as the boundary.
         "isolation forest": lambda features: -forest.score_samples(features),

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.errors import DeadLetterLimitError
-from detector.events.decode import InvalidRecord
+from detector.service.causes import Cause
 from detector.service.limits import DeadLetterLimits
 from detector.settings import DeadLetterSettings
 
 
-def invalid(*rows: int) -> list[InvalidRecord]:
-    return [InvalidRecord(row, "not_json", "x") for row in rows]
+def invalid(*rows: int, reason: str = "not_json", detail: str = "x") -> list[Cause]:
+    return [Cause(row, reason, detail, f"events-0@{row}") for row in rows]
 
 
 def checker(**settings):
@@ -94,6 +94,46 @@ def test_batch_size_does_not_change_the_result(size):
 
     with pytest.raises(DeadLetterLimitError, match=r"60% of the last 1000 records are invalid"):
         check(size, invalid(*range(600)))
+
+
+def test_breach_of_the_ratio_names_the_commonest_cause_and_the_last():
+    """Otherwise users would see that records are invalid, but not why, nor where to look."""
+    check = checker(max_ratio=0.5, max_consecutive=10_000)
+    causes = [
+        *invalid(*range(100), reason="tombstone", detail="null value"),
+        *invalid(*range(100, 500), reason="missing_field", detail="userId"),
+        *invalid(*range(500, 700), reason="wrong_type", detail='userId is "x", not an integer'),
+    ]
+
+    with pytest.raises(DeadLetterLimitError) as stopped:
+        check(1000, causes)
+
+    assert str(stopped.value).startswith(
+        '70% of the last 1000 records are invalid; the last: wrong_type (userId is "x", not an integer) at '
+        "events-0@699; most often (400 of 700): missing_field (userId) at events-0@100; check"
+    )
+
+
+def test_breach_of_the_number_in_a_row_names_the_commonest_cause_of_these():
+    """Otherwise a cause long gone would be blamed."""
+    check = checker(max_consecutive=5)
+    check(4, invalid(0, 1, 2, reason="tombstone", detail="null value"))
+    check(3, [*invalid(0, reason="not_utf8"), *invalid(1, 2)])
+
+    with pytest.raises(
+        DeadLetterLimitError, match=r"not_json \(x\) at events-0@2; most often \(5 of 6\): not_json \(x\)"
+    ):
+        check(3, invalid(0, 1, 2))
+
+
+def test_commonest_cause_is_found_among_details_that_all_differ():
+    """Otherwise a rare cause whose detail is constant would be named before a common one that quotes its value."""
+    check = checker(max_ratio=1.0, max_consecutive=3000)
+    differing = [cause._replace(reason="wrong_type", detail=str(cause.row)) for cause in invalid(*range(2500))]
+    check(2500, differing)
+
+    with pytest.raises(DeadLetterLimitError, match=r"most often \(2500 of 3001\): wrong_type \(0\) at events-0@0"):
+        check(501, invalid(*range(501)))
 
 
 def test_batch_that_is_read_again_counts_once():

@@ -1,5 +1,8 @@
 """What the pipeline does at the same time and what it does in order, on the in-memory stream."""
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 import pytest
 
 from detector.alerts.severity import SEVERITIES
@@ -15,6 +18,9 @@ from detector.stream.delivery import DeliveryAbandoned, delivery_for
 from detector.stream.interfaces import StreamError, TransactionAborted
 from tests.stream.listeners import RecordingListener, RecordingObserver
 from tests.stream.memory import MemorySink, MemorySource, MemoryTopics, MemoryTransactions
+
+if TYPE_CHECKING:
+    from detector.service.causes import Cause
 
 KAFKA = KafkaSettings()
 FULL = 2
@@ -99,8 +105,16 @@ class Harness:
         self.delivery = delivery_for(self._source, sink, RecordingObserver(), lambda: None)
         self.given_up = False
         step = BatchStep(KAFKA, scorer, DeadLetterLimits(DeadLetterSettings(**limits)))
+        self.causes: list[Cause] = []
         self.pipeline = Pipeline(
-            step, self.delivery, self.metrics, full=FULL, idle_s=0.5, busy_s=0.02, give_up=lambda: self.given_up
+            step,
+            self.delivery,
+            self.metrics,
+            full=FULL,
+            idle_s=0.5,
+            busy_s=0.02,
+            give_up=lambda: self.given_up,
+            on_dead_letters=self.causes.extend,
         )
         self.read_timeouts_s: list[float] = []
 
@@ -233,6 +247,15 @@ def test_exceeded_limit_is_reported_although_nothing_is_acknowledged(scorer, mon
         harness.run_once()
 
     assert harness.committed == 0
+
+
+def test_causes_are_reported_once_although_a_transaction_was_aborted(scorer):
+    """Otherwise the log would count dead letters that were never written."""
+    harness = Harness(scorer, partial(Transactions, aborted=[1]), 1)
+    for _ in range(3):
+        harness.run_once()
+
+    assert [(cause.reason, cause.place) for cause in harness.causes] == [("not_an_object", f"{KAFKA.events_topic}-0@0")]
 
 
 def test_no_delivery_starts_after_the_drain_timed_out(scorer):

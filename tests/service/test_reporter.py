@@ -19,14 +19,6 @@ MINUTES = 5
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    """The time that `time.monotonic` returns, in seconds; a test advances it."""
-    now = [1000.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
-    return now
-
-
-@pytest.fixture
 def health():
     return Health()
 

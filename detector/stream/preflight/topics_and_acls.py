@@ -101,7 +101,7 @@ def _topic(name: str, topic: dict[str, Any], rights: set[str], kafka: KafkaSetti
     if error is not kafka_errors.NoError:
         return CheckResult(subject, error.__name__, f"topic {name}: {error.__name__}")
     return _authorization(
-        "topic", name, f"{len(topic['partitions'])} partitions, ", rights, topic["authorized_operations"], kafka
+        "topic", name, f"{len(topic['partitions'])} partitions, ", rights, topic.get("authorized_operations"), kafka
     )
 
 
@@ -111,6 +111,8 @@ def _group(admin: Any, kafka: KafkaSettings) -> CheckResult:
         group = _describe_group(admin, kafka.group_id)
     except kafka_errors.GroupAuthorizationFailedError:
         return _authorization("group", kafka.group_id, "", {"READ"}, [], kafka)
+    except kafka_errors.IncompatibleBrokerVersion:  # the broker cannot describe groups at all
+        return _authorization("group", kafka.group_id, "", {"READ"}, None, kafka)
     error = group.get("error")
     if error and "GroupIdNotFound" not in str(error):
         return CheckResult(subject, str(error), f"{subject}: {error}")
@@ -153,13 +155,28 @@ def _transactions(kafka: KafkaSettings) -> CheckResult:
         return _authorization("transactional-id", prefix, "", needed, [], kafka)
     finally:
         producer.close(timeout=0)
-    return _authorization("transactional-id", prefix, "", needed, None, kafka)
+    return _authorization("transactional-id", prefix, "", needed, sorted(needed), kafka)
 
 
 def _authorization(
     kind: str, name: str, detail: str, needed: set[str], granted: list[str] | None, kafka: KafkaSettings
 ) -> CheckResult:
-    missing = sorted(needed - set(needed if granted is None else granted))
+    """What the rights on a resource allow, of what is needed.
+
+    Args:
+        kind: of the resource, as kafka-acls.sh names it.
+        name: of the resource.
+        detail: what else is known about it.
+        needed: the operations.
+        granted: those that are authorized. None if the broker does not say: brokers with versions of requests up to
+            that of Kafka 2.2, and some that are compatible with Kafka. If a right is missing, the service says so when
+            it needs the right.
+        kafka: for the command that grants missing rights.
+    """
+    if granted is None:
+        rights = f"rights unknown (needs {', '.join(sorted(needed))}): the broker does not report them"
+        return CheckResult(f"{kind} {name}", f"{detail}{rights}")
+    missing = sorted(needed - set(granted))
     if missing:
         problem = (
             f"{kind} {name}: authorization failed: {', '.join(missing)} is not allowed; grant it with: "
