@@ -35,6 +35,13 @@ _NOTHING = "Nothing."
 _BROKERS = "Check the brokers, and see runbook detector-paused."
 
 # The life of the service.
+SETTING_IGNORED = LogEvent(
+    "setting_ignored",
+    "warning",
+    "Setting has no effect",
+    "At the start of a command, for each variable, secret and setting that seems to be meant for it but has no effect.",
+    "Correct or remove it, as `reason` says. A variable of another program may stay.",
+)
 SERVICE_STARTING = LogEvent(
     "service_starting",
     "info",
