@@ -30,7 +30,7 @@ from typer.core import TyperGroup
 
 from detector.cli import app
 from detector.settings import KafkaSettings
-from detector.settings.sources import setting_fields, variable
+from detector.settings.variables import setting_fields, variable
 from tests.helpers import ROOT, WITHOUT_COVERAGE, event, wait_until
 
 PAGES = {

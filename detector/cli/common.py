@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from detector.errors import missing_extra
+from detector.process import log_events
 from detector.process.logs import configure_logging
 from detector.settings import Settings
 from detector.settings.sources import LoadedSettings, load_settings
@@ -22,10 +23,12 @@ Overrides = Annotated[
 
 
 def load(context: typer.Context) -> LoadedSettings:
-    """The settings with their origins; also configures logging."""
+    """The settings with their origins; also configures logging, and logs what has no effect."""
     config, overrides = context.obj
     loaded = load_settings(config, overrides)
     configure_logging(loaded.settings.log.level, loaded.settings.log.format)
+    for ignored in loaded.ignored:
+        log_events.SETTING_IGNORED.log(name=ignored.name, origin=ignored.origin, reason=ignored.reason)
     return loaded
 
 

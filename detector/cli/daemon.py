@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from detector.cli.common import load, settings_of
-from detector.settings.sources import render_settings
+from detector.settings.toml_output import render_settings
 
 if TYPE_CHECKING:
     from detector.errors import DetectorError
@@ -44,4 +44,4 @@ def config(context: typer.Context) -> None:
     The output is TOML that `--config` accepts; secrets are masked.
     """
     for line in render_settings(load(context)):
-        typer.echo(line)
+        typer.echo(line.encode())  # TOML is UTF-8, whatever the locale

@@ -26,7 +26,7 @@ from detector.model.folder import CURRENT
 from detector.process.log_events import PARTITIONS_ASSIGNED, SERVICE_STARTING
 from detector.service.scoring import Scorer
 from detector.settings import KafkaSettings, ModelSettings, Settings
-from detector.settings.sources import PREFIX
+from detector.settings.variables import PREFIX
 from detector.stream.admin.groups import GroupProgress
 from detector.stream.admin.topics import create_topics, read_topic
 from detector.training.data import load_data

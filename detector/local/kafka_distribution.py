@@ -29,6 +29,11 @@ def java_command() -> list[str]:
     try:
         jars: list[Path] = jgo.build(_ARTIFACTS).all_jars
     except Exception as error:
+        if isinstance(error, OSError) and error.filename:  # those of the network have none
+            raise DetectorError(
+                f"Apache Kafka {KAFKA_VERSION} cannot be stored in the home folder: {error.filename}: "
+                f"{error.strerror}; set HOME to a folder that exists and can be written"
+            ) from error
         raise DetectorError(
             f"Apache Kafka {KAFKA_VERSION} could not be downloaded from Maven Central: {error}; "
             "check the network and the proxy settings"

@@ -1,6 +1,7 @@
 """`/metrics`, `/healthz` and `/readyz`, served on threads of their own. No request changes state."""
 
 import contextlib
+import errno
 import io
 import socket
 import sys
@@ -11,7 +12,7 @@ from contextlib import AbstractContextManager
 from socketserver import ThreadingMixIn
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
@@ -67,13 +68,19 @@ class _Server(ThreadingMixIn, WSGIServer):
     # With the default of 5, a scrape during a burst of connections waits 1 s or more for a TCP retransmission.
     request_queue_size = 1024
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, family: socket.AddressFamily, *args: Any) -> None:
+        self.address_family = family
         self._connections: dict[socket.socket, bool] = {}
         """Open connections, oldest first, and whether their request is complete."""
         self._lock = threading.Lock()
         # A pool: starting a thread for each connection takes milliseconds, and a scrape during a burst waits for all.
         self._workers = ThreadPoolExecutor(_MAX_CONNECTIONS, "http")
         super().__init__(*args)
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:  # `::` is for IPv4 too, whatever the system's default is
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
@@ -128,14 +135,15 @@ class HttpServer(AbstractContextManager["HttpServer"]):
     """
 
     def __init__(self, host: str, port: int, registry: CollectorRegistry, health: Health) -> None:
+        shown = f"[{host}]" if ":" in host else host
         try:
-            self._server = make_server(host, port, application(registry, health), _Server, _Handler)
+            family, address = _resolve(host, port)
+            self._server = _Server(family, address, _Handler)
         except OSError as error:
-            raise DetectorError(
-                f"cannot listen on {host}:{port}: {error.strerror}; set DETECTOR_HTTP__PORT to a free "
-                "port, or to 0 to let the system choose one"
-            ) from error
+            raise DetectorError(f"cannot listen on {shown}:{port}: {error.strerror}; {_remedy(error)}") from error
+        self._server.set_app(application(registry, health))
         self.port: int = self._server.server_port
+        self.url = f"http://{shown}:{self.port}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(_SHUTDOWN_CHECK_EVERY_S,), name="http", daemon=True
         )
@@ -149,6 +157,21 @@ class HttpServer(AbstractContextManager["HttpServer"]):
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
+    """The address to listen on; for a name with several, an IPv4 address."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, *_, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    return family, address
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "set DETECTOR_HTTP__PORT to a free port, or to 0 to let the system choose one"
+    if isinstance(error, PermissionError):
+        return "set DETECTOR_HTTP__PORT to a port above 1023, or to 0 to let the system choose one"
+    return "set DETECTOR_HTTP__HOST to an address of this host, such as 127.0.0.1, or 0.0.0.0 or :: for all of them"
 
 
 def application(registry: CollectorRegistry, health: Health) -> Callable[..., Iterable[bytes]]:

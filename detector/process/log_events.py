@@ -11,6 +11,13 @@ _BROKERS = "Check the brokers, and see runbook detector-paused."
 _NO_BROKERS = "Do not restart the service. Run `detector check --connect`, and see runbook detector-no-progress."
 
 # The life of the service.
+SETTING_IGNORED = LogEvent(
+    "setting_ignored",
+    "warning",
+    "Setting has no effect",
+    "At the start of a command, for each variable, secret and setting that seems to be meant for it but has no effect.",
+    "Correct or remove it, as `reason` says. A variable of another program may stay.",
+)
 SERVICE_STARTING = LogEvent(
     "service_starting",
     "info",

@@ -85,9 +85,7 @@ class Daemon:
             HttpServer(http.host, http.port, self.metrics.registry, self.health) as server,
             watch(self.health),
         ):
-            log_events.SERVICE_STARTING.log(
-                version=__version__, http=f"http://{http.host}:{server.port}/metrics", port=server.port
-            )
+            log_events.SERVICE_STARTING.log(version=__version__, http=f"{server.url}/metrics", port=server.port)
             model = ReloadableModel(self._settings.model, self.metrics)
             notify("READY=1")  # it waits for Kafka by itself, so systemd need not
             self.metrics.last_progress.set_to_current_time()

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from detector.process.logs import LogFormat, LogLevel
 from detector.settings.clients import CLIENT_HELP, DEFAULT_CLIENT, KAFKA_CLIENTS
+from detector.settings.names import check_group, check_listen_host, check_servers, check_topic
 
 Guarantee = Literal["at-least-once", "exactly-once"]
 if TYPE_CHECKING:
@@ -26,30 +27,13 @@ else:
     KafkaClient = Literal[tuple(KAFKA_CLIENTS)]
 PositiveInt = Annotated[int, Field(gt=0)]
 
-_DEFAULT_KAFKA_PORT = 9092
 _TOPICS = 3
 
 _BATCH_RECORDS = 5_000
 
 
-def split_address(server: str) -> tuple[str, int]:
-    """`HOST:PORT`, `HOST` or `[IPv6]:PORT` to host and port.
-
-    Raises:
-        ValueError: there is no host, or the port is no number from 1 to 65535.
-    """
-    host, colon, port = server.strip().rpartition(":")
-    if not colon or port.endswith("]"):
-        host, port = server.strip(), str(_DEFAULT_KAFKA_PORT)
-    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
-        raise ValueError(f"{server!r} is not HOST:PORT; separate several brokers with commas")
-    return host.strip("[]"), int(port)
-
-
-def _check_servers(text: str) -> str:
-    for server in text.split(","):
-        split_address(server)
-    return text
+Topic = Annotated[str, AfterValidator(check_topic)]
+GroupName = Annotated[str, AfterValidator(check_group)]
 
 
 class _Group(BaseModel):
@@ -59,22 +43,21 @@ class _Group(BaseModel):
 class KafkaSettings(_Group):
     """The brokers and how to connect to them, the topics, and the consumer group."""
 
-    bootstrap_servers: Annotated[str, AfterValidator(_check_servers)] = Field(
+    bootstrap_servers: Annotated[str, AfterValidator(check_servers)] = Field(
         "localhost:9092", description="brokers to connect to first, as HOST:PORT, separated by commas"
     )
-    events_topic: str = Field("process-events", description="topic to read events from", min_length=1)
-    alerts_topic: str = Field("process-alerts", description="topic to write alerts to", min_length=1)
-    dead_letter_topic: str = Field(
-        "process-events-dead-letter", description="topic to write invalid records to, with the reason", min_length=1
+    events_topic: Topic = Field("process-events", description="topic to read events from")
+    alerts_topic: Topic = Field("process-alerts", description="topic to write alerts to")
+    dead_letter_topic: Topic = Field(
+        "process-events-dead-letter", description="topic to write invalid records to, with the reason"
     )
-    group_id: str = Field(
-        "detector", description="consumer group; the same for all instances that share the events", min_length=1
+    group_id: GroupName = Field(
+        "detector", description="consumer group; the same for all instances that share the events"
     )
-    instance_id: str | None = Field(
+    instance_id: GroupName | None = Field(
         None,
         description="name for static membership (`group.instance.id`), different for each instance; with it a restart "
         "within the session timeout causes no rebalance",
-        min_length=1,
     )
     client: KafkaClient = Field(DEFAULT_CLIENT, description=CLIENT_HELP)
     auto_offset_reset: Literal["earliest", "latest", "fail"] = Field(
@@ -127,6 +110,12 @@ class KafkaSettings(_Group):
         if self.security_protocol.startswith("SASL") and self.sasl_mechanism is None:
             raise ValueError(
                 f"security_protocol {self.security_protocol} needs sasl_mechanism: set DETECTOR_KAFKA__SASL_MECHANISM"
+            )
+        if not self.security_protocol.startswith("SASL") and self.sasl_mechanism is not None:
+            raise ValueError(
+                f"sasl_mechanism {self.sasl_mechanism} has no effect with security_protocol {self.security_protocol}: "
+                "set DETECTOR_KAFKA__SECURITY_PROTOCOL to SASL_SSL or SASL_PLAINTEXT, or unset "
+                "DETECTOR_KAFKA__SASL_MECHANISM"
             )
         by_password = self.security_protocol.startswith("SASL") and self.sasl_mechanism != "GSSAPI"
         if by_password and None in (self.sasl_plain_username, self.sasl_plain_password):
@@ -197,7 +186,10 @@ class DeadLetterSettings(_Group):
 class HttpSettings(_Group):
     """The HTTP server for metrics and health."""
 
-    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all IPv4 interfaces")
+    host: Annotated[str, AfterValidator(check_listen_host)] = Field(
+        "127.0.0.1",
+        description="address to listen on; `0.0.0.0` for all IPv4 interfaces, `::` for all of IPv6 and IPv4",
+    )
     port: int = Field(8000, description="port to listen on; 0 selects a free port, which is logged", ge=0, le=65535)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from detector.settings.sources import setting_fields, variable
+from detector.settings.variables import setting_fields, variable
 from tests.deploy.queries import ROOT
 
 FILE = ROOT / "docker-compose.yml"

@@ -125,6 +125,15 @@ def test_port_in_use_is_an_error():
             EmbeddedBroker(port=port).start()
 
 
+def test_home_folder_that_cannot_be_used_is_named(tmp_path):
+    """Otherwise users would look for the fault in their network."""
+    done = detector("broker", HOME=os.devnull, cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "cannot be stored in the home folder: /dev/null/" in done.stderr
+    assert done.stderr.endswith("Not a directory; set HOME to a folder that exists and can be written\n")
+
+
 @pytest.mark.parametrize(
     ("properties", "error"),
     [

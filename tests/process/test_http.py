@@ -153,6 +153,28 @@ def test_port_in_use_is_one_line_with_the_setting(metrics, health):
     assert caught.value.exit_code == 1
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize(
+    ("host", "clients"), [("::1", ["::1"]), ("::", ["::1", "127.0.0.1"]), ("localhost", ["127.0.0.1"])]
+)
+def test_server_listens_on_ipv6_addresses_too(metrics, health, host, clients):
+    """Otherwise Prometheus could not scrape the service in a cluster that has only IPv6."""
+    with HttpServer(host, 0, metrics.registry, health) as server:
+        shown = f"[{host}]" if ":" in host else host
+        assert server.url == f"http://{shown}:{server.port}"
+        for client in clients:
+            with contextlib.closing(http.client.HTTPConnection(client, server.port, timeout=10)) as connection:
+                connection.request("GET", "/healthz")
+                assert connection.getresponse().read() == b"ok\n"
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::5", "host.invalid"])
+def test_address_of_another_host_is_one_line_with_the_setting(metrics, health, host):
+    """Otherwise a user would look for a free port although the address is wrong."""
+    with pytest.raises(DetectorError, match=r"^cannot listen on .*:0: .*; set DETECTOR_HTTP__HOST to an address"):
+        HttpServer(host, 0, metrics.registry, health)
+
+
 INCOMPLETE_REQUEST = b"GET /metrics HTTP/1.1\r\nHost: a\r\nX-Slow: "
 
 

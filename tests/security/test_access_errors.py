@@ -114,7 +114,7 @@ def test_rejected_client_is_one_line_and_exit_code_1(secured, topics, model, cas
         ),
         (
             "SASL",
-            {"security_protocol": "PLAINTEXT"},
+            {"security_protocol": "PLAINTEXT", "sasl_mechanism": None},
             r"the broker requires SASL authentication \(PLAIN, SCRAM-.*\): use SASL_PLAINTEXT",
         ),
         (

@@ -8,14 +8,9 @@ import pytest
 from detector.errors import UsageError
 from detector.settings import BatchSettings, DeliverySettings, KafkaSettings, Settings
 from detector.settings.clients import DEFAULT_CLIENT, KAFKA_CLIENTS
-from detector.settings.sources import load_settings, render_settings
+from detector.settings.sources import load_settings
+from detector.settings.toml_output import render_settings
 from tests.helpers import detector
-
-
-@pytest.fixture(autouse=True)
-def _empty_working_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
 
 DEFAULT_RECORDS = [
     ("at-least-once", "kafka-python", 5_000),

@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import Any
 
 from detector.settings import KafkaSettings
-from detector.settings.options import split_address
+from detector.settings.names import split_address
 from detector.stream.interfaces import StreamError
 from detector.stream.tls import describe_tls_alert, describe_untrusted, tls_context, uses_tls
 
