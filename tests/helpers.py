@@ -92,7 +92,7 @@ def detector(
 
 
 def train_command(
-    *arguments: str | Path, cwd: Path | None = None, **environment: str
+    *arguments: str | Path, cwd: Path | str | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run `train.py` and wait for its exit."""
     return subprocess.run(
