@@ -7,6 +7,30 @@ from contextlib import contextmanager
 from docs.upstream.proxy import Proxy
 
 METADATA, DESCRIBE_GROUPS, API_VERSIONS = 3, 15, 18
+KAFKA_2_1 = {
+    0: 7,  # Produce
+    1: 10,  # Fetch
+    2: 4,  # ListOffsets
+    METADATA: 7,
+    8: 6,  # OffsetCommit
+    9: 5,  # OffsetFetch
+    10: 2,  # FindCoordinator
+    11: 3,  # JoinGroup
+    12: 2,  # Heartbeat
+    13: 2,  # LeaveGroup
+    14: 2,  # SyncGroup
+    DESCRIBE_GROUPS: 2,
+    19: 3,  # CreateTopics
+    22: 1,  # InitProducerId
+    24: 1,  # AddPartitionsToTxn
+    25: 1,  # AddOffsetsToTxn
+    26: 1,  # EndTxn
+    28: 2,  # TxnOffsetCommit
+    60: -1,  # DescribeCluster
+    68: -1,  # ConsumerGroupHeartbeat
+    75: -1,  # DescribeTopicPartitions
+}
+"""The highest versions of Kafka 2.1, as some brokers that are compatible with Kafka have them, too."""
 _ENTRY = struct.Struct(">hhh")
 """Number of the request, lowest version, highest version."""
 _HEADER_BYTES = 6

@@ -97,8 +97,8 @@ def test_missed_target_is_exit_1_and_leaves_no_current_model(tmp_path):
 def test_ctrl_c_keeps_the_model_trained_so_far(tmp_path):
     """Otherwise users who press Ctrl-C would lose hours of training."""
     small = tmp_path / "small.csv"
-    small.write_text(beth_csv(1500, 100))
-    options = "--output", tmp_path, "--recipe", "seed", "--epochs", 1_000_000
+    small.write_text(beth_csv(600, 200))
+    options = "--output", tmp_path, "--recipe", "seed", "--epochs", 1_000_000, "--force"
     with _running_training(small, *options) as process:
         assert process.stdout
         for line in process.stdout:

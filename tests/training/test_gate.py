@@ -99,6 +99,13 @@ def test_current_model_is_compared_on_the_new_rows(models, tmp_path):
     assert any("worse than the current" in reason for reason in missed_floor(worse.manifest, data.validation, models))
 
 
+def test_model_is_not_worse_than_itself(models):
+    """Otherwise the same training, run again, would fail because of how scores are rounded."""
+    same = load_model(models / CURRENT).manifest
+
+    assert not list(missed_floor(same, load_data(SAMPLE, seed=0).validation, models))
+
+
 def test_good_model_becomes_current(tmp_path):
     """Otherwise the floor would keep back models that users need, such as one that makes no mistake at all."""
     data = tmp_path / "good.csv"

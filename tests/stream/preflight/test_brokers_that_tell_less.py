@@ -9,12 +9,12 @@ from detector.settings.clients import KAFKA_CLIENTS
 from detector.stream.kafka_python.sink import KafkaPythonSink
 from detector.stream.preflight.topics_and_acls import check_kafka
 from tests.helpers import detector, event, kafka_options, running_detector, wait_until, write_all
-from tests.stream.capped_broker import DESCRIBE_GROUPS, METADATA, capped_broker
+from tests.stream.capped_broker import DESCRIBE_GROUPS, KAFKA_2_1, METADATA, capped_broker
 from tests.stream.reading import closing
 
 BROKERS = {
     "metadata": {METADATA: 7},
-    "metadata and groups": {METADATA: 7, DESCRIBE_GROUPS: 2},
+    "Kafka 2.1": KAFKA_2_1,
     "no groups": {METADATA: 7, DESCRIBE_GROUPS: -1},
 }
 """Highest versions of requests. Rights are reported from Metadata 8 and DescribeGroups 3 on."""
@@ -37,7 +37,7 @@ def test_check_says_that_rights_on_topics_are_unknown(capped, model):
         assert f"4 partitions, rights unknown (needs DESCRIBE, {needed}): the broker does not report them" in line
 
 
-@pytest.mark.parametrize("capped", ["metadata and groups", "no groups"], indirect=True)
+@pytest.mark.parametrize("capped", ["Kafka 2.1", "no groups"], indirect=True)
 def test_check_says_that_rights_on_the_group_are_unknown(capped):
     """Otherwise users would look for the cause of a missing right everywhere but at the group."""
     results = {result.subject: result for result in check_kafka(capped, "at-least-once")}
