@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 # Before numpy is first imported: on matrices of 2000 x 10 a pool of threads costs more than it computes.
 for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
+# Before prometheus_client is first imported: with these, of another program, it would keep metrics in that one's files.
+for _variable in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
+    os.environ.pop(_variable, None)
 
 
 def main() -> None:

@@ -119,7 +119,7 @@ def test_rejected_client_is_one_line_and_exit_code_1(secured, topics, model, cas
         ),
         (
             "SASLTLS",
-            {"security_protocol": "SSL"},
+            {"security_protocol": "SSL", "sasl_mechanism": None},
             r"the broker requires SASL authentication \(PLAIN, SCRAM-.*\): use SASL_SSL",
         ),
         ("SASLTLS", {"security_protocol": "SASL_PLAINTEXT"}, "the broker expects TLS: use SASL_SSL"),

@@ -5,6 +5,7 @@ import pytest
 from detector.errors import UsageError
 from detector.settings import Settings
 from detector.settings.sources import load_settings
+from tests.helpers import detector
 
 SET_BY_OTHERS = {
     "DETECTOR_SERVICE_HOST": "10.0.0.1",
@@ -78,3 +79,12 @@ def test_typing_error_in_a_name_suggests_the_setting(monkeypatch, tmp_path, secr
 
     with pytest.raises(UsageError, match=rf"unknown setting .*, from {source}.*\); did you mean .* \({meant}\)\?$"):
         load_settings()
+
+
+def test_metrics_are_not_written_into_the_files_of_another_program(tmp_path):
+    """Otherwise the service would not start, or mix its metrics with those of a web server with many processes."""
+    done = detector("--set", "http.port=0", "run", cwd=tmp_path, PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
+
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1].startswith("detector: models/current: no such model folder")
+    assert list(tmp_path.iterdir()) == []
