@@ -86,8 +86,10 @@ def score(
     from detector.service.offline import score_files, write_scores
     from detector.service.scoring import Scorer
 
-    scorer = Scorer.load(settings_of(context).model)
-    result = write_scores(files, scorer, output) if output else score_files(files, scorer, None)
+    model, config = settings_of(context).model, context.obj[0]
+    scorer = Scorer.load(model)
+    others = [*model.path.glob("*"), *([config] if config else [])]
+    result = write_scores(files, scorer, output, others) if output else score_files(files, scorer, None)
     typer.echo(f"rows {result.rows}, suspicious {result.suspicious}, threshold {scorer.threshold:g}")
     for reason, number in result.invalid.most_common():
         typer.echo(f"not scored: {number} rows, {reason}")

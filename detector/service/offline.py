@@ -15,6 +15,7 @@ import numpy.typing as npt
 from detector.errors import UsageError
 from detector.events.csv_rows import read_rows
 from detector.events.source import NO_LABEL
+from detector.output_file import replaced_file
 from detector.service.scoring import Scorer
 
 _BATCH_ROWS = 2000
@@ -38,17 +39,20 @@ class OfflineScores:
         return np.concatenate(self.labels), np.concatenate(self.labelled_scores)
 
 
-def write_scores(files: Sequence[Path], scorer: Scorer, output: Path) -> OfflineScores:
-    """Score files into a CSV file.
+def write_scores(files: Sequence[Path], scorer: Scorer, output: Path, other_inputs: Sequence[Path]) -> OfflineScores:
+    """Score files into a CSV file, which is replaced only if this succeeds.
+
+    Args:
+        files: as for `score_files`.
+        scorer: the model.
+        output: the CSV file.
+        other_inputs: files that were read before, such as the model's: they are no outputs either.
 
     Raises:
-        UsageError: a file cannot be read or written, or a CSV row is invalid.
+        UsageError: a file cannot be read or written, the output is an input, or a CSV row is invalid.
     """
-    try:
-        with output.open("w", newline="") as stream:
-            return score_files(files, scorer, stream)
-    except OSError as error:
-        raise UsageError(f"{output}: cannot be written: {error.strerror}; choose another --output") from error
+    with replaced_file(output, [*files, *other_inputs]) as stream:
+        return score_files(files, scorer, stream)
 
 
 def score_files(files: Sequence[Path], scorer: Scorer, output: TextIO | None) -> OfflineScores:

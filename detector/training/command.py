@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from detector.errors import UsageError
+from detector.model.folder import CURRENT
+from detector.output_file import refuse_inputs
 from detector.process.signals import StopRequest, stop_on_signals
 from detector.training.data import Dataset, load_data
 from detector.training.gate import Targets, missed_targets, worse_than_current
@@ -60,6 +63,7 @@ def main(
     the exit code is 1.
     """
     chosen = _recipe(recipe, epochs, threshold)
+    _check_output(output, data)
     loaded = load_data(data, seed)
     _print(_data_lines(loaded))
     # Only now: torch and scikit-learn take seconds to import, and neither --help nor an error in the data needs them.
@@ -78,6 +82,14 @@ def main(
         _print([*problems, "The new model is kept for inspection; the current model is unchanged"])
         raise typer.Exit(1)
     _print([f"The new model is now current: {publish(trained)}"])
+
+
+def _check_output(output: Path, data: Path) -> None:
+    """Before the training, so that it is not in vain; the link `current` is replaced, whatever is there."""
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output}: is not a folder; choose another --output")
+    for written in (output, output / CURRENT):
+        refuse_inputs(written, [data])
 
 
 def _recipe(name: str, epochs: int | None, threshold: str | None) -> Recipe:
