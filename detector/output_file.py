@@ -60,7 +60,7 @@ def _replacing(target: Path, replaced: os.stat_result | None) -> Iterator[TextIO
     number, name = mkstemp(prefix=f".{target.name}-", dir=target.parent)
     draft = Path(name)
     try:
-        with open(number, "w", encoding="utf-8", newline="") as stream:
+        with os.fdopen(number, "w", encoding="utf-8", newline="") as stream:
             os.fchmod(number, _new_file_mode() if replaced is None else stat.S_IMODE(replaced.st_mode))
             yield stream
             stream.flush()
