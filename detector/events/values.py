@@ -1,4 +1,4 @@
-"""The one rule for a value, wherever an event comes from: which texts and numbers are integers, and which are labels."""
+"""The one rule for a value, wherever an event comes from: what is an integer, and what is a label."""
 
 import re
 from collections.abc import Mapping

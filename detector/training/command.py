@@ -1,6 +1,6 @@
 """The command line of `train.py` and `detector train`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -23,17 +23,21 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command()
 def main(
     data: Annotated[
-        Path,
+        list[Path],
         typer.Argument(
-            metavar="DATA",
-            help="folder with the labelled training, validation and test files of BETH; or one labelled CSV file, "
-            "which is split 60/20/20",
+            metavar="DATA...",
+            help="folder with the labelled training, validation and test files of BETH; or files of labelled events, "
+            "which are split 60/20/20: CSV, or JSON with one event on each line, also .gz and .zst",
         ),
     ],
     output: Annotated[Path, typer.Option(help="directory in which each model version gets a folder")] = Path("models"),
     recipe: Annotated[
         str, typer.Option(help=f"training recipe: {', or '.join(RECIPES)} (only to reproduce the original notebooks)")
     ] = "default",
+    label: Annotated[
+        str | None,
+        typer.Option(help="field that has the label, 0 or 1; by default sus_label or else sus", metavar="NAME"),
+    ] = None,
     seed: Annotated[
         int, typer.Option(help="random seed; the same seed, data and library versions train the same model", min=0)
     ] = 0,
@@ -56,7 +60,7 @@ def main(
         typer.Option("--force", help="make the new model current even if the current model is better"),
     ] = False,
 ) -> None:
-    """Train a model on labelled BETH rows, and write it with a report as a new version.
+    """Train a model on labelled events, and write it with a report as a new version.
 
     The new version becomes the current model if it meets the targets (--target-...) and is not worse than the current
     model on the same validation rows. Otherwise the current model stays, the new version is kept for inspection, and
@@ -64,7 +68,7 @@ def main(
     """
     chosen = _recipe(recipe, epochs, threshold)
     _check_output(output, data)
-    loaded = load_data(data, seed)
+    loaded = load_data(*data, seed=seed, label=label)
     _print(_data_lines(loaded))
     # Only now: torch and scikit-learn take seconds to import, and neither --help nor an error in the data needs them.
     from detector.training.progress import epoch_progress  # noqa: PLC0415
@@ -84,12 +88,12 @@ def main(
     _print([f"The new model is now current: {publish(trained)}"])
 
 
-def _check_output(output: Path, data: Path) -> None:
+def _check_output(output: Path, data: Sequence[Path]) -> None:
     """Before the training, so that it is not in vain; the link `current` is replaced, whatever is there."""
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output}: is not a folder; choose another --output")
     for written in (output, output / CURRENT):
-        refuse_inputs(written, [data])
+        refuse_inputs(written, data)
 
 
 def _recipe(name: str, epochs: int | None, threshold: str | None) -> Recipe:
@@ -107,6 +111,8 @@ def _recipe(name: str, epochs: int | None, threshold: str | None) -> Recipe:
 def _data_lines(data: Dataset) -> Iterable[str]:
     for file in data.files:
         yield f"{file.name}: {file.published_as or 'not a published BETH file'}, sha256 {file.sha256}"
+        if file.unlabelled:
+            yield f"{file.name}: {file.unlabelled} rows without a label are left out"
     for name, split in data.splits().items():
         yield f"{name:<10}  {len(split):>8} rows  {int(split.labels.sum()):>7} suspicious"
 

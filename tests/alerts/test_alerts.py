@@ -61,7 +61,7 @@ def test_event_is_carried_byte_for_byte():
 
 @pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
 def test_alert_is_one_line_whatever_whitespace_the_event_has(line_break):
-    """Otherwise tools that read one alert from each line would fail on events of a producer that writes indented JSON."""
+    """Otherwise tools that read one alert from each line would fail on events with indented JSON."""
     fields = {"processId": 1, "args": "two\nlines", "tags": ["a", {}]}
     value = json.dumps(fields, indent=2).replace("\n", line_break).encode() + b"\r\n"
 
