@@ -8,7 +8,7 @@ from pathlib import Path
 import confluent_kafka
 import numpy as np
 
-from detector.events.csv_rows import read_rows
+from detector.events.rows import read_rows
 from detector.features.beth import BETH
 from detector.local.demo import SAMPLE
 from detector.service.scoring import Scorer
@@ -32,7 +32,7 @@ def event_pool(scorer: Scorer, every: int) -> list[bytes]:
     values = []
     for number, row in enumerate(read_rows(SAMPLE, BETH.fields)):
         features = {name: value for name, value in row.event.items() if name != "sus_label"}
-        values.append(json.dumps({**full[number % len(full)], **features, "sus": row.label}).encode())
+        values.append(json.dumps({**full[number % len(full)], **features, "sus": row.event["sus_label"]}).encode())
     suspicious = scorer.score(values).suspicious
     by_suspicious = {flag: [values[i] for i in np.flatnonzero(suspicious == flag)] for flag in (True, False)}
     return [_pick(by_suspicious[number // PARTITIONS % every == 0], number) for number in range(POOL)]

@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _folds(seed: int) -> list[Dataset]:
-    sample = load_data(SAMPLE, seed)
+    sample = load_data(SAMPLE, seed=seed)
     parts = sample.splits().values()
     rows = np.concatenate([part.features for part in parts])
     labels = np.concatenate([part.labels for part in parts])

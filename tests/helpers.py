@@ -76,19 +76,20 @@ WITHOUT_COVERAGE = {"COVERAGE_PROCESS_CONFIG": ""}
 
 
 def detector(
-    *arguments: str | Path, cwd: Path | str | None = None, **environment: str
+    *arguments: str | Path, cwd: Path | str | None = None, stdin: Path | str = os.devnull, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run `detector` and wait for its exit."""
-    return subprocess.run(
-        [sys.executable, "-m", "detector", *map(str, arguments)],
-        env=os.environ | environment,
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=300,
-        check=False,
-    )
+    """Run `detector` and wait for its exit; `stdin` is the file that it reads as standard input."""
+    with Path(stdin).open("rb") as standard_input:
+        return subprocess.run(
+            [sys.executable, "-m", "detector", *map(str, arguments)],
+            env=os.environ | environment,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            stdin=standard_input,
+            timeout=300,
+            check=False,
+        )
 
 
 def train_command(

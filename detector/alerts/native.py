@@ -32,7 +32,7 @@ class _NativeAlert(msgspec.Struct, frozen=True):
     """An `AlertModel` as JSON."""
     source: _Source
     event: msgspec.Raw
-    """The event's own bytes, unchanged."""
+    """The event's own bytes; only line breaks between its parts become spaces."""
 
 
 def native_encoder(topic: str, model: AlertModel, threshold: float) -> Callable[[Alert], OutgoingRecord]:
@@ -47,7 +47,7 @@ def native_encoder(topic: str, model: AlertModel, threshold: float) -> Callable[
         record = alert.record
         alert_id = _alert_id(record)
         source = _Source(record.topic, record.partition, record.offset, record.timestamp)
-        event = msgspec.Raw(record.value or b"")
+        event = msgspec.Raw(_on_one_line(record.value or b""))
         value = _NativeAlert(
             SCHEMA, alert_id, alert.detected_at, alert.score, threshold, alert.severity, model_json, source, event
         )
@@ -55,6 +55,14 @@ def native_encoder(topic: str, model: AlertModel, threshold: float) -> Callable[
         return OutgoingRecord(topic, alert.key, encode_json(value), headers)
 
     return encode
+
+
+_LINE_BREAKS_TO_SPACES = bytes.maketrans(b"\r\n", b"  ")
+
+
+def _on_one_line(event: bytes) -> bytes:
+    # Inside of JSON strings line breaks are always escaped. Tools for NDJSON read one alert from each line.
+    return event.translate(_LINE_BREAKS_TO_SPACES) if b"\n" in event or b"\r" in event else event
 
 
 _copy_of_url_hash = hashlib.sha1(uuid.NAMESPACE_URL.bytes, usedforsecurity=False).copy

@@ -50,11 +50,11 @@ def needs_extra(extra: str, feature: str) -> Iterator[None]:
 
 @contextmanager
 def progress_bar(unit: str, total: int | None) -> Iterator[Any]:
-    """A progress bar, on a terminal only; yields a function that sets the number of finished units."""
+    """A progress bar, on a terminal only; yields a function that sets the number of finished units, and the total."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(unit, total=total)
-        yield lambda number: bar.update(task, completed=number)
+        yield lambda number, total=None: bar.update(task, completed=number, total=total)

@@ -8,10 +8,12 @@ import typer
 from detector.cli.common import needs_extra, progress_bar, settings_of
 from detector.errors import UsageError, missing_extra
 
-BethFiles = Annotated[
+EventFiles = Annotated[
     list[Path],
     typer.Argument(
-        help="CSV files in the format of the BETH dataset: 16 columns (original) or 8 (preprocessed)", metavar="FILE..."
+        help="CSV files in the format of the BETH dataset, 16 columns (original) or 8 (preprocessed), or JSON files "
+        "with one event on each line; .gz and .zst are read as well",
+        metavar="FILE...",
     ),
 ]
 
@@ -28,7 +30,7 @@ def train(context: typer.Context) -> None:
 
 def replay(
     context: typer.Context,
-    files: BethFiles,
+    files: EventFiles,
     rate: Annotated[float | None, typer.Option(help="send this many events per second", min=0.001)] = None,
     speed: Annotated[
         float | None,
@@ -39,11 +41,12 @@ def replay(
     ] = False,
     limit: Annotated[int | None, typer.Option(help="send at most this many events", min=0)] = None,
 ) -> None:
-    """Send the rows of CSV files to the events topic as events.
+    """Send the events of files to the events topic.
 
-    This is for trials and tests. Without --rate or --speed, events are sent as fast as possible.
+    This is for trials and tests. All files are checked before the first event is sent. Without --rate or --speed,
+    events are sent as fast as possible.
     """
-    from detector.local.replay import Pace, count_rows
+    from detector.local.replay import Pace
     from detector.local.replay import replay as produce
     from detector.process.signals import StopRequest, stop_on_signals
 
@@ -51,8 +54,7 @@ def replay(
         raise UsageError("--rate and --speed cannot be combined: give one of them")
     settings = settings_of(context)
     stop = StopRequest()
-    total = limit if loop or limit is not None else count_rows(files)
-    with stop_on_signals(stop), progress_bar("events", total) as on_event:
+    with stop_on_signals(stop), progress_bar("events", None) as on_event:
         done = produce(
             settings.kafka,
             files,
@@ -60,6 +62,7 @@ def replay(
             loop=loop,
             limit=limit,
             on_event=on_event,
+            notify=lambda line: typer.echo(line, err=True),
             stopped=lambda: bool(stop),
         )
     per_second = done.events / max(done.seconds, 1e-9)
@@ -72,7 +75,11 @@ def score(
     context: typer.Context,
     files: Annotated[
         list[Path],
-        typer.Argument(help="CSV files (*.csv), or files with one JSON event on each line", metavar="FILE..."),
+        typer.Argument(
+            help="CSV files, or JSON files with one event on each line; .gz and .zst are read as well, and - is "
+            "standard input",
+            metavar="FILE...",
+        ),
     ],
     output: Annotated[
         Path | None, typer.Option(help="CSV file to write to, with the columns row, score and suspicious")
@@ -81,16 +88,18 @@ def score(
     """Score the events in files, without Kafka.
 
     The scores are the same as the service's. If the events have labels, the command also prints precision, recall
-    and other measures.
+    and other measures. The exit code is 1 if no event could be scored.
     """
-    from detector.service.offline import score_files, write_scores
+    from detector.service.offline import reasons, score_files, write_scores
     from detector.service.scoring import Scorer
 
-    scorer = Scorer.load(settings_of(context).model)
-    result = write_scores(files, scorer, output) if output else score_files(files, scorer, None)
+    model, config = settings_of(context).model, context.obj[0]
+    scorer = Scorer.load(model)
+    others = [*model.path.glob("*"), *([config] if config else [])]
+    result = write_scores(files, scorer, output, others) if output else score_files(files, scorer, None)
     typer.echo(f"rows {result.rows}, suspicious {result.suspicious}, threshold {scorer.threshold:g}")
-    for reason, number in result.invalid.most_common():
-        typer.echo(f"not scored: {number} rows, {reason}")
+    for reason in reasons(result.not_scored):
+        typer.echo(f"not scored: {reason}")
     labels, scores = result.labelled()
     if len(labels):
         try:

@@ -16,8 +16,7 @@ import numpy.typing as npt
 
 from detector.events.source import NO_LABEL, EventSource, compile_source
 from detector.events.strict_decode import InvalidEventError, StrictDecoder
-
-_INT64 = range(-(2**63), 2**63)
+from detector.events.values import INT64
 
 
 class InvalidRecord(NamedTuple):
@@ -114,7 +113,7 @@ class Decoder:
 
     def _parse_in_range(self, value: bytes | None) -> Any:
         event = self._parse_checked(value)
-        if not all(map(_INT64.__contains__, self._event_type.to_row(event))):
+        if not all(map(INT64.__contains__, self._event_type.to_row(event))):
             raise InvalidEventError("out_of_range", "an integer beyond 64 bits")
         return event
 

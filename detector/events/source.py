@@ -80,6 +80,21 @@ def parse_source(text: str, origin: str) -> EventSource:
     return source
 
 
+def with_label(source: EventSource, field: str) -> EventSource:
+    """The same source with another label: a field of the event object itself.
+
+    Raises:
+        UsageError: the source uses the field otherwise, or its name has characters that are not supported.
+    """
+    pointer = "/" + field.replace("~", "~0").replace("/", "~1")
+    labelled = msgspec.structs.replace(source, label=Label([pointer]))
+    try:
+        compile_source(labelled, list(source.fields))
+    except ValueError as error:
+        raise UsageError(f"--label {field}: cannot be the label: {error}") from error
+    return labelled
+
+
 def compile_source(source: EventSource, fields: Sequence[str]) -> EventType:
     """Make the msgspec type that decodes these fields, and the label, of a source's events.
 

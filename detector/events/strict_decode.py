@@ -1,13 +1,13 @@
 """The strict decoder: decodes one value completely, and says why a value is no valid event."""
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import msgspec
 
 from detector.events.source import NO_LABEL, EventSource
+from detector.events.values import INT64, bounded_int, integer, label
 
 REASONS = (
     "tombstone",
@@ -20,10 +20,6 @@ REASONS = (
 )
 """Every reason that a dead letter can have, in the order in which they are checked."""
 
-_INT64 = range(-(2**63), 2**63)
-_LABELS: Mapping[Any, int] = {"0": 0, "1": 1}
-_DECIMAL = re.compile(r"-?[0-9]+", re.ASCII)
-_MAX_INT64_CHARS = len(str(_INT64.start))
 _SHOWN_CHARS = 60
 
 
@@ -56,7 +52,7 @@ class StrictDecoder:
         """
         event = _parse_object(value)
         row = [_integer(field, keys, event) for field, keys in self._fields]
-        usable = (label for keys in self._labels if (label := _label(_find(event, keys))) is not None)
+        usable = (found for keys in self._labels if (found := label(_find(event, keys))) is not None)
         labels = [next(usable, NO_LABEL), *[NO_LABEL] * len(self._labels)]
         return row + labels[: len(self._labels)]
 
@@ -105,15 +101,10 @@ def _parse_json(text: str) -> Any:
         return _decode_any(text)
     except msgspec.MsgspecError:
         # ... but it rejects some valid JSON: lone surrogates, numbers beyond 64 bits or a double.
-        return json.loads(text, parse_int=_bounded_int, parse_constant=_no_constant)
+        return json.loads(text, parse_int=bounded_int, parse_constant=_no_constant)
 
 
 _decode_any = msgspec.json.Decoder().decode
-
-
-def _bounded_int(digits: str) -> int:
-    # Longer than any 64-bit integer: its exact value does not matter, and parsing it would take quadratic time.
-    return int(digits) if len(digits) <= _MAX_INT64_CHARS else _INT64.stop
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -136,22 +127,12 @@ def _integer(field: str, keys: Sequence[str], event: dict[str, Any]) -> int:
     value = _find(event, keys)
     if value is _MISSING:
         raise InvalidEventError("missing_field", field)
-    if isinstance(value, str) and _DECIMAL.fullmatch(value):
-        sign, digits = ("-", value[1:]) if value[0] == "-" else ("", value)
-        value = _bounded_int(sign + (digits.lstrip("0") or "0"))
-    if not isinstance(value, int) or isinstance(value, bool):
+    number = integer(value)
+    if number is None:
         raise InvalidEventError("wrong_type", f"{field} is {_shown(value)}, not an integer")
-    if value not in _INT64:
+    if number not in INT64:
         raise InvalidEventError("out_of_range", f"{field} does not fit in 64 bits")
-    return value
-
-
-def _label(value: Any) -> int | None:
-    if isinstance(value, str):
-        return _LABELS.get(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and value in (0, 1):
-        return int(value)
-    return None
+    return number
 
 
 def _shown(value: Any) -> str:

@@ -1,23 +1,28 @@
-"""Produces BETH rows to the events topic, as fast as possible or at a given pace."""
+"""Produces the events of files to the events topic, as fast as possible or at a given pace."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
-import msgspec
-
-from detector.errors import UsageError
-from detector.events.csv_rows import Row, read_rows
-from detector.features.beth import BETH
+from detector.errors import DetectorError
+from detector.events.rows import Row
+from detector.events.strict_decode import host_name
+from detector.local.recorded_time import RecordedClock
+from detector.local.recording import check_recording, rows_of
 from detector.settings import KafkaSettings
-from detector.stream.admin.bulk_producer import bulk_producer
+from detector.stream.admin.bulk_producer import BulkProducer, bulk_producer
 
 _REPORT_EVERY = 256
 _MAX_SLEEP_S = 0.2
 _MIN_SLEEP_S = 0.002
 """Shorter pauses are skipped, so events may be up to 2 ms early."""
+_ANNOUNCED_WAIT_S = 60.0
+
+Notify = Callable[[str], None]
+OnEvent = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True)
@@ -43,69 +48,62 @@ def replay(
     pace: Pace = Pace(),
     loop: bool = False,
     limit: int | None = None,
-    on_event: Callable[[int], None] = lambda _: None,
+    on_event: OnEvent = lambda *_: None,
+    notify: Notify = lambda _: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Replayed:
-    """Produce rows as events until the end of the files, the limit, or a stop.
+    """Produce the events of files until their end, the limit, or a stop; all of them are checked before.
 
     Args:
         kafka: the brokers and the events topic.
-        files: BETH CSV files, either format.
+        files: as for `detector.events.rows.read_rows`, but no standard input.
         pace: how fast.
         loop: start again after the last file.
         limit: produce at most this many.
-        on_event: called with the number produced so far, every 256 events.
+        on_event: called with the number produced so far, every 256 events, and the total; None with no end.
+        notify: called with lines for people, about the recorded pace.
         stopped: called before each event; returns whether to stop.
 
     Raises:
-        UsageError: a file is invalid, or has no timestamps although `pace.speed` needs them.
+        UsageError: an event is invalid, or has no timestamp although `pace.speed` needs one.
         DetectorError: no broker is reachable, the topic does not exist, or an event was rejected.
     """
+    total: int | None = check_recording(files, limit, timed=bool(pace.speed), notify=notify, stopped=stopped)
+    if loop:
+        total = limit
     started = time.monotonic()
+    rows = _paced(islice(rows_of(files, loop=loop), limit), pace, notify, stopped)
     number = 0
-    with bulk_producer(kafka, kafka.events_topic) as producer:
-        for row in _paced(islice(_rows(files, loop=loop, timed=bool(pace.speed)), limit), pace, stopped):
-            if stopped():
-                break
-            host = row.event.get("hostName")
-            producer.send(host.encode() if host else None, msgspec.json.encode(row.event))
-            number += 1
-            if number % _REPORT_EVERY == 0:
-                on_event(number)
-        producer.flush()
-        on_event(number)
+    on_event(number, total)
+    try:
+        with bulk_producer(kafka, kafka.events_topic) as producer:
+            for row in rows:
+                if stopped():
+                    break
+                _send(producer, row)
+                number += 1
+                if number % _REPORT_EVERY == 0:
+                    on_event(number, total)
+            producer.flush()
+    except DetectorError as error:
+        if not number:
+            raise
+        raise type(error)(f"{error}; {number} events were sent before, and may be in the topic") from error
+    on_event(number, total)
     return Replayed(number, time.monotonic() - started)
 
 
-def count_rows(files: Sequence[Path]) -> int:
-    """The approximate number of rows: the lines of the files without their headers."""
-    total = 0
-    for path in files:
-        try:
-            with path.open("rb") as file:
-                total += sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b"")) - 1
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    return total
+def _send(producer: BulkProducer, row: Row) -> None:
+    host = host_name(row.value)
+    producer.send(host.encode("utf-8", "replace") if host else None, row.value)
 
 
-def _rows(files: Sequence[Path], *, loop: bool, timed: bool) -> Iterator[Row]:
-    again = True
-    while again:
-        again = False  # files without a row would otherwise be read without end
-        for path in files:
-            for row in read_rows(path, BETH.fields):
-                if timed and "timestamp" not in row.event:
-                    raise UsageError(
-                        f"{path}: no timestamp column; --speed needs the original 16 columns: use --rate instead"
-                    )
-                yield row
-                again = loop
-
-
-def _paced(rows: Iterator[Row], pace: Pace, stopped: Callable[[], bool]) -> Iterator[Row]:
-    timed = _at_rate(rows, pace.rate) if pace.rate else _at_recorded_pace(rows, pace.speed) if pace.speed else None
-    if timed is None:
+def _paced(rows: Iterator[Row], pace: Pace, notify: Notify, stopped: Callable[[], bool]) -> Iterator[Row]:
+    if pace.rate:
+        timed = _at_rate(rows, pace.rate)
+    elif pace.speed:
+        timed = _at_recorded_pace(rows, pace.speed, notify)
+    else:
         yield from rows
         return
     for when, row in timed:
@@ -121,12 +119,22 @@ def _at_rate(rows: Iterator[Row], rate: float) -> Iterator[tuple[float, Row]]:
         yield started + number / rate, row
 
 
-def _at_recorded_pace(rows: Iterator[Row], speed: float) -> Iterator[tuple[float, Row]]:
+def _at_recorded_pace(rows: Iterator[Row], speed: float, notify: Notify) -> Iterator[tuple[float, Row]]:
     """Each row with the time at which it is due, on the clock `time.monotonic()`."""
     anchor_s = previous_s = started = 0.0
-    for number, row in enumerate(rows):
-        recorded_s = row.event["timestamp"]
-        if number == 0 or recorded_s < previous_s:  # the next file, or the same file again, starts at an earlier time
+    file, clock = None, RecordedClock()
+    for row in rows:
+        if row.file != file:
+            file, clock, previous_s = row.file, RecordedClock(), float("inf")
+        recorded_s = clock.seconds(row.event.get("timestamp")) or 0.0  # checked before
+        if recorded_s < previous_s:  # the next file, or the same file again, starts at an earlier time
             anchor_s, started = recorded_s, time.monotonic()
+        due = started + (recorded_s - anchor_s) / speed
+        if (wait_s := due - time.monotonic()) > _ANNOUNCED_WAIT_S:
+            notify(
+                f"{row.place}: waiting {timedelta(seconds=round(wait_s))} for this event, which was recorded "
+                f"{recorded_s - previous_s:.0f} s after the one before (--speed {speed:g}); give a higher --speed, or "
+                "--rate"
+            )
         previous_s = recorded_s
-        yield started + (recorded_s - anchor_s) / speed, row
+        yield due, row

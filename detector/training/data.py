@@ -1,16 +1,19 @@
-"""Labelled BETH rows as arrays: three splits from a folder, or one CSV file that is split into three."""
+"""Labelled events as arrays: three splits from a folder of BETH files, or other files that are split into three."""
 
 import hashlib
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from detector.errors import UsageError
-from detector.events.csv_rows import read_rows
+from detector.events.decode import Decoder
+from detector.events.inputs import require_regular
+from detector.events.rows import Row, read_rows
+from detector.events.source import NO_LABEL, EventSource, load_source, with_label
 from detector.features.beth import BETH
 from detector.training.published import identify
 
@@ -22,6 +25,7 @@ _FOLDER_LAYOUTS = (
 _HELD_OUT_SHARE = 0.2
 """Share of a single file's rows in the validation split, and again in the test split."""
 _SHOWN_FILES = 10
+_BATCH_ROWS = 2000
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,9 @@ class DataFile:
     published_as: str | None
     """The name of the published BETH file with the same bytes; None for any other file."""
     rows: int
+    """The labelled rows; the others are not used."""
     positives: int
+    unlabelled: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,36 +70,54 @@ class Dataset:
     validation: Split
     test: Split
     files: Sequence[DataFile]
+    label: str | None = None
+    """The field that the labels were read from; None for BETH's fields."""
 
     def splits(self) -> dict[str, Split]:
         """The three splits by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
-def load_data(path: Path, seed: int) -> Dataset:
-    """Read a folder with the three labelled splits, or one CSV file and split it 60/20/20, stratified by label.
+def load_data(*paths: Path, seed: int, label: str | None = None) -> Dataset:
+    """Read a folder with the three labelled splits, or files of labelled events and split them 60/20/20 by label.
+
+    Args:
+        paths: one folder; or files, as for `detector.events.rows.read_rows`.
+        seed: random seed of the split.
+        label: the field that has the label; by default BETH's fields. Rows without a label are left out.
 
     Raises:
         UsageError: the data is missing, invalid or unsuitable for training; the text names file, line and value.
     """
-    if path.is_dir():
-        paths = [path / name for name in _layout(path)]
-        loaded = [_load(split_path) for split_path in paths]
-        for split_path, (split, _) in zip(paths, loaded, strict=True):
-            _check(str(split_path), split)
-        splits, files = [split for split, _ in loaded], [file for _, file in loaded]
-    elif path.exists():
-        whole, file = _load(path)
-        _check(str(path), whole)
-        splits, files = _split(path, whole, seed), [file]
-        for name, split in zip(SPLITS, splits, strict=True):
-            _check(f"{path}: {name} split", split)
+    source = load_source("beth") if label is None else with_label(load_source("beth"), label)
+    if len(paths) == 1 and paths[0].is_dir():
+        paths = tuple(paths[0] / name for name in _layout(paths[0]))
+        loaded = [_load(path, source, label) for path in paths]
+        for path, (split, _) in zip(paths, loaded, strict=True):
+            _check(str(path), split)
+        splits = [split for split, _ in loaded]
     else:
+        for path in paths:
+            _check_file(path)
+        loaded = [_load(path, source, label) for path in paths]
+        name = ", ".join(map(str, paths))
+        whole = _joined([split for split, _ in loaded])
+        _check(name, whole)
+        splits = _split(name, whole, seed)
+        for split_name, split in zip(SPLITS, splits, strict=True):
+            _check(f"{name}: {split_name} split", split)
+    return Dataset(splits[0], splits[1], splits[2], [file for _, file in loaded], label)
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; give one folder with the three splits of BETH, or files only")
+    if not path.exists():
         raise UsageError(
             f"{path}: no such file or folder; give a folder with the labelled training, validation and test files of "
-            "BETH, or one labelled CSV file"
+            "BETH, or files of labelled events"
         )
-    return Dataset(splits[0], splits[1], splits[2], files)
+    require_regular(path, "its checksum is recorded with the model")
 
 
 def _layout(folder: Path) -> Sequence[str]:
@@ -110,18 +134,40 @@ def _layout(folder: Path) -> Sequence[str]:
     raise UsageError(f"{folder}: no BETH splits in this folder; expected the files {expected}; found {found}")
 
 
-def _load(path: Path) -> tuple[Split, DataFile]:
-    cells, labels = array("q"), array("b")
-    for row in read_rows(path, BETH.fields, require_label=True):
-        cells.extend([row.event[field] for field in BETH.fields])
-        labels.append(row.label or 0)
-    features = np.frombuffer(cells, dtype=np.int64).reshape(-1, len(BETH.names)).astype(np.float64)
-    split = Split(features, np.frombuffer(labels, dtype=np.int8).astype(np.float32))
+def _load(path: Path, source: EventSource, label: str | None) -> tuple[Split, DataFile]:
+    decode = Decoder(source, BETH.fields)
+    rows = read_rows(path, [*BETH.fields, *([] if label is None else [label])])
+    splits, unlabelled, first = [], 0, None
+    while batch := list(islice(rows, _BATCH_ROWS)):
+        first = first or batch[0]
+        decoded = decode([row.value for row in batch])
+        for invalid in decoded.invalid:
+            raise UsageError(f"{batch[invalid.row].place}: {invalid.reason}: {invalid.detail}; correct or remove it")
+        labelled = decoded.labels != NO_LABEL
+        unlabelled += int(len(labelled) - labelled.sum())
+        splits.append(Split(decoded.fields[labelled], decoded.labels[labelled].astype(np.float32)))
+    split = _joined(splits)
+    if first and not len(split):
+        raise UsageError(_no_labels(first, label))
     sha256, published_as = identify(path)
-    return split, DataFile(path.name, sha256, published_as, len(split), int(split.labels.sum()))
+    return split, DataFile(path.name, sha256, published_as, len(split), int(split.labels.sum()), unlabelled)
 
 
-def _split(path: Path, whole: Split, seed: int) -> list[Split]:
+def _no_labels(first: Row, label: str | None) -> str:
+    wanted = "sus_label or sus" if label is None else label
+    return (
+        f"{first.file}: no row has a label in {wanted}, which must be 0 (benign) or 1 (suspicious); name its field "
+        f"with --label; the fields of the first row are {', '.join(first.event)}"
+    )
+
+
+def _joined(splits: Sequence[Split]) -> Split:
+    features = [split.features for split in splits] or [np.empty((0, len(BETH.names)))]
+    labels = [split.labels for split in splits] or [np.empty(0, np.float32)]
+    return Split(np.concatenate(features), np.concatenate(labels))
+
+
+def _split(name: str, whole: Split, seed: int) -> list[Split]:
     from sklearn.model_selection import train_test_split  # noqa: PLC0415 - takes 2 s, which errors in a file need not
 
     indices = np.arange(len(whole))
@@ -133,7 +179,7 @@ def _split(path: Path, whole: Split, seed: int) -> list[Split]:
         )
     except ValueError as error:
         raise UsageError(
-            f"{path}: {len(whole)} rows, {int(whole.labels.sum())} of them suspicious, are too few to split into "
+            f"{name}: {len(whole)} rows, {int(whole.labels.sum())} of them suspicious, are too few to split into "
             f"training, validation and test rows: {error}; give a larger file"
         ) from None
     return [Split(whole.features[part], whole.labels[part]) for part in map(np.sort, (train, validation, test))]

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import platform
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -169,7 +170,7 @@ def _training(recipe: Recipe, data: Dataset, seed: int, fitted: FitResult, thres
     epochs = len(fitted.epochs)
     return {
         "command": f"python train.py DATA --recipe {recipe.name} --seed {seed} --epochs {epochs} "
-        f"--threshold '{recipe.threshold}'",
+        f"--threshold '{recipe.threshold}'" + (f" --label {shlex.quote(data.label)}" if data.label else ""),
         "recipe": asdict(recipe),
         "seed": seed,
         "files": [asdict(file) for file in data.files],

@@ -59,6 +59,18 @@ def test_event_is_carried_byte_for_byte():
     assert value in (encode(RECORD._replace(value=value), None, 1.0, "critical").value or b"")
 
 
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
+def test_alert_is_one_line_whatever_whitespace_the_event_has(line_break):
+    """Otherwise tools that read one alert from each line would fail on events with indented JSON."""
+    fields = {"processId": 1, "args": "two\nlines", "tags": ["a", {}]}
+    value = json.dumps(fields, indent=2).replace("\n", line_break).encode() + b"\r\n"
+
+    written = encode(RECORD._replace(value=value), None, 1.0, "critical").value or b""
+
+    assert len(written.splitlines()) == 1
+    assert json.loads(written)["event"] == fields
+
+
 @given(st.text(), st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1))
 def test_alert_id_is_the_uuid5_of_the_event_record(topic, partition, offset):
     """Otherwise consumers could not drop duplicate alerts, or compute an alert's id with their own UUID library."""

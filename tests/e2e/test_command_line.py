@@ -13,7 +13,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from detector.events.csv_rows import read_rows
+from detector.events.rows import read_rows
 from detector.features.beth import BETH
 from detector.local.broker import EmbeddedBroker
 from detector.local.demo import SAMPLE

@@ -1,5 +1,6 @@
 """The output of each command, and its exit codes."""
 
+import gzip
 import itertools
 import os
 import re
@@ -112,8 +113,40 @@ def test_score_of_ndjson_reports_invalid_lines(model, tmp_path):
     done = detector("--set", f"model.path={model}", "score", tmp_path / "events.ndjson", "--output", tmp_path / "s.csv")
 
     assert done.returncode == 0, done.stderr
-    assert "not scored: 1 rows, not_json" in done.stdout
+    path = tmp_path / "events.ndjson"
+    assert f"not scored: 1 rows, not_json, first at {path}:2: Expecting property name" in done.stdout
+    assert f"not scored: 1 rows, not_an_object, first at {path}:4: the value is a JSON array" in done.stdout
     assert [line.split(",")[0] for line in (tmp_path / "s.csv").read_text().splitlines()] == ["row", "0", "2"]
+
+
+def test_score_of_no_event_is_exit_1_with_the_first_of_each_reason(model, tmp_path):
+    """Otherwise scripts would take a file of another format for one without suspicious events."""
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(b'{"a": 1}\n[]\n{"b": 2}\n')
+
+    done = detector("--set", f"model.path={model}", "score", path, "--output", tmp_path / "s.csv")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"detector: {path}: no event could be scored: 2 rows, missing_field, first at {path}:1: processId; "
+        f"1 rows, not_an_object, first at {path}:2: the value is a JSON array\n"
+    )
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_score_reads_standard_input(model, tmp_path):
+    """Otherwise events could not be scored in a pipe of commands."""
+    source = tmp_path / "in"
+    for content in (event(), gzip.compress(event()), SAMPLE.read_bytes()):
+        source.write_bytes(content)
+        done = detector("--set", f"model.path={model}", "score", "-", stdin=source)
+        assert done.returncode == 0, done.stderr
+    assert "rows 12500," in done.stdout
+    done = detector("--set", f"model.path={model}", "score", "-", "--output", source, stdin=source)
+    assert done.stderr.startswith(f"detector: {source}: is also an input (standard input), which would be lost; ")
+    source.write_bytes(b"{}")
+    done = detector("--set", f"model.path={model}", "score", "-", stdin=source)
+    assert done.stderr.startswith("detector: standard input: no event could be scored: 1 rows, missing_field, ")
 
 
 def test_score_of_a_missing_file_is_one_line(model):

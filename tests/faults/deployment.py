@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from kafka import KafkaConsumer, TopicPartition
 
-from detector.events.csv_rows import read_rows
+from detector.events.rows import read_rows
 from detector.features.beth import BETH
 from detector.local.demo import SAMPLE
 from detector.local.reconciliation import Reconciliation, reconcile

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from safetensors.numpy import load_file
 from sklearn.preprocessing import StandardScaler
 
-from detector.events.csv_rows import read_rows
+from detector.events.rows import read_rows
 from detector.features.beth import BETH
 from detector.local.demo import SAMPLE
 from detector.model.engines import build_engine

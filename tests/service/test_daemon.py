@@ -13,7 +13,7 @@ import pytest
 
 from detector.alerts.severity import SEVERITIES, severity
 from detector.errors import DeadLetterLimitError, ModelError
-from detector.events.csv_rows import read_rows
+from detector.events.rows import read_rows
 from detector.events.strict_decode import REASONS
 from detector.features.beth import BETH
 from detector.local.demo import SAMPLE

@@ -62,6 +62,7 @@ def test_command_writes_a_version_and_makes_it_current(trained_by_command):
             "published_as": "the bundled sample of BETH",
             "rows": 12500,
             "positives": 273,
+            "unlabelled": 0,
         }
     ]
     report = json.loads((version / "report.json").read_text())

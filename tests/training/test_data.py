@@ -1,6 +1,8 @@
 """Training data: which files are accepted, how they are split, and which errors a user sees."""
 
+import gzip
 import hashlib
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +10,7 @@ from detector.errors import UsageError
 from detector.local.demo import SAMPLE
 from detector.training.data import load_data
 from detector.training.published import identify
+from tests.helpers import event
 from tests.training.beth_rows import HEADER, beth_csv
 
 
@@ -59,19 +62,21 @@ def test_single_file_is_split_with_both_labels_in_every_split():
         ({"one.csv": beth_csv(5, 1)}, "one.csv: 5 rows, 1 of them suspicious, are too few to split"),
         (
             {"one.csv": beth_csv(9, 3).replace(",2,0,1", ",2,x,1", 1)},
-            r"one.csv:2: column returnValue: 'x' is not an integer",
+            r'one.csv:2: wrong_type: returnValue is "x", not an integer; correct or remove it',
         ),
         ({"one.csv": "a,b\n"}, "missing columns"),
         ({"one.csv": HEADER + ",userId\n"}, "duplicate columns: userId"),
         *[
             (
                 {"one.csv": beth_csv(9, 3).replace(",2,0,1", f",2,{cell},1", 1)},
-                rf"one.csv:2: column returnValue: '{cell}' is not an integer",
+                rf"one.csv:2: wrong_type: returnValue is \"?{cell}\"?, not an integer",
             )
             for cell in ("", "nan", "NaN", "inf", "1.5")
         ],
-        ({"one.csv": beth_csv(9, 3).replace(",2,0,1", ",2,0,2", 1)}, "one.csv:2: column sus_label: '2' is not a label"),
-        ({"one.csv": beth_csv(9, 3).replace(",2,0,1", ",2,0,", 1)}, "one.csv:2: column sus_label: '' is not a label"),
+        (
+            {"one.csv": beth_csv(9, 3).replace("sus_label", "evil")},
+            r"one.csv: no row has a label in sus_label or sus, .*; name its field with --label; the fields .*, evil$",
+        ),
         (
             {
                 "labelled_train.csv": beth_csv(9, 3),
@@ -90,3 +95,56 @@ def test_unusable_data_is_reported_with_its_place(tmp_path, files, error):
 
     with pytest.raises(UsageError, match=error):
         load_data(path, seed=0)
+
+
+def test_several_files_of_any_format_are_split_together(tmp_path):
+    """Otherwise users would have to join and convert the files of several days or hosts."""
+    (tmp_path / "one.csv.gz").write_bytes(gzip.compress(beth_csv(60, 20).encode()))
+    (tmp_path / "two.ndjson").write_bytes(b"\n".join(event(sus=number % 2) for number in range(40)))
+
+    loaded = load_data(tmp_path / "one.csv.gz", tmp_path / "two.ndjson", seed=0)
+
+    assert [len(split) for split in loaded.splits().values()] == [60, 20, 20]
+    assert [int(split.labels.sum()) for split in loaded.splits().values()] == [24, 8, 8]
+    assert [(file.name, file.rows, file.positives) for file in loaded.files] == [
+        ("one.csv.gz", 60, 20),
+        ("two.ndjson", 40, 20),
+    ]
+
+
+def test_label_may_be_in_any_field(tmp_path):
+    """Otherwise users whose label has another name would have to rewrite their data."""
+    text = beth_csv(50, 20).replace("sus_label", "attack/found")
+    (tmp_path / "one.csv").write_text(text.replace(",0,1\n", ",0,True\n").replace(",0,0\n", ",0,False\n"))
+
+    loaded = load_data(tmp_path / "one.csv", seed=0, label="attack/found")
+
+    assert sum(int(split.labels.sum()) for split in loaded.splits().values()) == 20
+    for label, error in (
+        ("userId", "--label userId: cannot be the label"),
+        ("evil", "missing columns evil"),
+        ('"', '--label ": cannot be the label'),
+    ):
+        with pytest.raises(UsageError, match=error):
+            load_data(tmp_path / "one.csv", seed=0, label=label)
+
+
+def test_rows_without_a_label_are_left_out_and_counted(tmp_path):
+    """Otherwise a partly labelled file could not be used, or its unlabelled rows would count as benign."""
+    (tmp_path / "one.csv").write_text(beth_csv(50, 20) + "1,1,1,0,4026531840,2,0,\n" * 7)
+
+    loaded = load_data(tmp_path / "one.csv", seed=0)
+
+    assert [(file.rows, file.positives, file.unlabelled) for file in loaded.files] == [(50, 20, 7)]
+
+
+def test_folder_among_files_and_unusable_inputs_are_one_line(tmp_path):
+    """Otherwise a training would silently use half of what was given, or hang."""
+    (tmp_path / "one.csv").write_text(beth_csv(50, 20))
+    for path, error in (
+        (tmp_path, "is a folder; give one folder with the three splits of BETH, or files only"),
+        (tmp_path / "nowhere", "no such file or folder"),
+        (Path("/dev/null"), "is not a regular file; its checksum is recorded with the model"),
+    ):
+        with pytest.raises(UsageError, match=error):
+            load_data(tmp_path / "one.csv", path, seed=0)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detector.events.csv_rows import read_rows
+from detector.events.rows import read_rows
 from detector.features.beth import BETH
 from detector.local.demo import SAMPLE
 from detector.model.describe import verify
@@ -81,7 +81,7 @@ def test_default_recipe_is_good_on_another_host(runs):
     """Otherwise the model would be useless on every other host of the dataset."""
     rows = list(read_rows(VALIDATION_ROWS, BETH.fields))
     features = np.array([[row.event[name] for name in BETH.names] for row in rows], dtype=np.float64)
-    split = Split(features, np.array([row.label for row in rows], dtype=np.float32))
+    split = Split(features, np.array([row.event["sus"] for row in rows], dtype=np.float32))
     measured = _measures(runs, split)
 
     assert split.labels.sum() == 4
