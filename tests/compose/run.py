@@ -247,9 +247,10 @@ def secured(stack: Stack) -> None:
     check = "exec", "-T", "detector", "detector", "check", "--connect"
     if "SASL_SSL" not in stack.compose(*check):
         raise Failed("the detector does not connect with SASL_SSL")
-    in_plain_text = ("detector", "--set", "kafka.security_protocol=PLAINTEXT", "check", "--connect")
-    wrong_password = ("-e", "DETECTOR_KAFKA__SASL_PLAIN_PASSWORD=wrong", "detector", "detector", "check", "--connect")
-    for what, command in (("plain text", ("detector", *in_plain_text)), ("a wrong password", wrong_password)):
+    plain_text = ("-e", "DETECTOR_KAFKA__SECURITY_PROTOCOL=PLAINTEXT", "-e", "DETECTOR_KAFKA__SASL_MECHANISM=")
+    wrong_password = ("-e", "DETECTOR_KAFKA__SASL_PLAIN_PASSWORD=wrong")
+    for what, variables in (("plain text", plain_text), ("a wrong password", wrong_password)):
+        command = (*variables, "detector", "detector", "check", "--connect")
         try:
             stack.compose("exec", "-T", *command)
         except Failed as rejected:
