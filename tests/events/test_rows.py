@@ -241,6 +241,11 @@ def test_large_array_is_read_in_pieces(tmp_path):
         (b"[" + b"[" * 20_000, r"events:1: "),
         (NDJSON.decode().encode("utf-16") + b"x", "not UTF-16.* text: .*; convert it to UTF-8"),
     ],
+    ids=[
+        *("Parquet", "gzip of Parquet", "Avro", "ZIP", "bzip2", "xz", "tar"),
+        *("gzip without its end", "gzip damaged", "zstandard without its end", "zstandard and garbage"),
+        *("open array", "array with a broken event", "deep array", "UTF-16 with half a character"),
+    ],
 )
 def test_file_of_another_format_or_damaged_is_one_line_that_says_what_it_is(tmp_path, content, error):
     """Otherwise a user would see each line called invalid JSON, or half of a file taken for all of it."""
