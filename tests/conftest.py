@@ -62,7 +62,8 @@ def quiet():
 
 @pytest.fixture(scope="session")
 def broker() -> Iterator[EmbeddedBroker]:
-    with EmbeddedBroker() as running:
+    # Some tests write records of other years, which the retention of 7 days would delete while they run.
+    with EmbeddedBroker(properties={"log.retention.ms": "-1"}) as running:
         yield running
 
 

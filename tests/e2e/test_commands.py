@@ -16,6 +16,11 @@ from tests.dead_letters.written import write
 from tests.helpers import ROOT, detector, event, train_command, wait_until
 
 
+def by_numpy(model):
+    """Options for a model and the engine that starts soonest; the demo runs with torch."""
+    return ["--set", f"model.path={model}", "--set", "model.engine=numpy"]
+
+
 def test_exit_code_tells_the_kind_of_error(tmp_path, model, kafka, options):
     """Otherwise supervisors, which decide by the exit code, would do the wrong thing."""
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -110,7 +115,7 @@ def test_score_of_ndjson_reports_invalid_lines(model, tmp_path):
     lines = [event(userId=1), b"{", event(userId=2), b"[]"]
     (tmp_path / "events.ndjson").write_bytes(b"\n".join(lines) + b"\n")
 
-    done = detector("--set", f"model.path={model}", "score", tmp_path / "events.ndjson", "--output", tmp_path / "s.csv")
+    done = detector(*by_numpy(model), "score", tmp_path / "events.ndjson", "--output", tmp_path / "s.csv")
 
     assert done.returncode == 0, done.stderr
     path = tmp_path / "events.ndjson"
@@ -124,7 +129,7 @@ def test_score_of_no_event_is_exit_1_with_the_first_of_each_reason(model, tmp_pa
     path = tmp_path / "events.ndjson"
     path.write_bytes(b'{"a": 1}\n[]\n{"b": 2}\n')
 
-    done = detector("--set", f"model.path={model}", "score", path, "--output", tmp_path / "s.csv")
+    done = detector(*by_numpy(model), "score", path, "--output", tmp_path / "s.csv")
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
@@ -139,19 +144,19 @@ def test_score_reads_standard_input(model, tmp_path):
     source = tmp_path / "in"
     for content in (event(), gzip.compress(event()), SAMPLE.read_bytes()):
         source.write_bytes(content)
-        done = detector("--set", f"model.path={model}", "score", "-", stdin=source)
+        done = detector(*by_numpy(model), "score", "-", stdin=source)
         assert done.returncode == 0, done.stderr
     assert "rows 12500," in done.stdout
-    done = detector("--set", f"model.path={model}", "score", "-", "--output", source, stdin=source)
+    done = detector(*by_numpy(model), "score", "-", "--output", source, stdin=source)
     assert done.stderr.startswith(f"detector: {source}: is also an input (standard input), which would be lost; ")
     source.write_bytes(b"{}")
-    done = detector("--set", f"model.path={model}", "score", "-", stdin=source)
+    done = detector(*by_numpy(model), "score", "-", stdin=source)
     assert done.stderr.startswith("detector: standard input: no event could be scored: 1 rows, missing_field, ")
 
 
 def test_score_of_a_missing_file_is_one_line(model):
     """Otherwise a mistyped path would give a traceback."""
-    done = detector("--set", f"model.path={model}", "score", "nowhere.csv")
+    done = detector(*by_numpy(model), "score", "nowhere.csv")
 
     assert done.returncode == 2
     assert done.stderr.strip() == "detector: nowhere.csv: cannot be read: No such file or directory"
