@@ -10,24 +10,23 @@ from kafka import KafkaConsumer
 _LIMIT_S = 30.0
 _LOOK_S = 0.02
 _LOOKS = 25
-_WORK_S = 0.01
-"""What a consumer does between two polls."""
 
 
 @contextmanager
-def polled(*members: KafkaConsumer, timeout_ms: int = 1_000) -> Iterator[None]:
+def polled(*members: KafkaConsumer, timeout_ms: int = 1_000, work_s: float = 0.0) -> Iterator[None]:
     """Poll the members until the block ends.
 
     Args:
         members: each is polled on its own thread, again and again.
         timeout_ms: how long each poll waits for records.
+        work_s: the time between two polls of a member.
     """
     stop = threading.Event()
 
     def poll(member: KafkaConsumer) -> None:
         while not stop.is_set():
             member.poll(timeout_ms=timeout_ms)
-            time.sleep(_WORK_S)
+            time.sleep(work_s)
 
     threads = [threading.Thread(target=poll, args=(member,)) for member in members]
     for thread in threads:
