@@ -26,7 +26,7 @@ def json_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def is_document(head: bytes) -> bool:
-    """Whether the start of a JSON file shows an array, or an event that goes on after its first line."""
+    """Whether the start of a JSON file shows an array, or an event that has several lines."""
     text = head.decode("utf-8", "ignore").lstrip()
     if text.startswith("["):
         return True

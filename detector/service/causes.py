@@ -9,7 +9,7 @@ from detector.events.decode import InvalidRecord
 from detector.records import Record
 
 _MAX_DETAILS = 1000
-"""So many different details are told apart. Details may quote values, so that each record has another one."""
+"""Largest number of different details that are counted: details may quote values, so each record may have its own."""
 
 
 class Cause(NamedTuple):

@@ -5,7 +5,7 @@ import uuid
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.alerts.alert import Alert, AlertModel, timestamp_text
@@ -71,6 +71,7 @@ def test_alert_is_one_line_whatever_whitespace_the_event_has(line_break):
     assert json.loads(written)["event"] == fields
 
 
+@settings(max_examples=200)
 @given(st.text(), st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1))
 def test_alert_id_is_the_uuid5_of_the_event_record(topic, partition, offset):
     """Otherwise consumers could not drop duplicate alerts, or compute an alert's id with their own UUID library."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from detector.events.decode import Decoder
@@ -102,6 +102,7 @@ truncated_events = st.builds(lambda value, at: value[: at % (len(value) + 1)], a
 records = st.lists(st.none() | st.binary() | st.text().map(str.encode) | almost_events | truncated_events, max_size=8)
 
 
+@settings(max_examples=400)
 @given(records)
 def test_any_bytes_are_an_event_or_an_invalid_record_with_a_reason(values):
     """Otherwise some value could stop the service, or be neither scored nor written as a dead letter."""
@@ -113,6 +114,7 @@ def test_any_bytes_are_an_event_or_an_invalid_record_with_a_reason(values):
     assert decoded.fields.shape == (len(decoded.accepted), 7)
 
 
+@settings(max_examples=400)
 @given(almost_events | st.binary())
 def test_fast_decoder_agrees_with_the_strict_decoder(value):
     """Otherwise the same event could be valid or invalid depending on the records around it."""
@@ -129,6 +131,7 @@ def test_fast_decoder_agrees_with_the_strict_decoder(value):
 host_keys = st.sampled_from(['"hostName"', '"host\\u004eame"'])
 
 
+@settings(max_examples=300)
 @given(
     st.lists(st.tuples(host_keys, json_values), min_size=1, max_size=3),
     st.dictionaries(st.text(), json_values),

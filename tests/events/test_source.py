@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.errors import UsageError
@@ -135,6 +135,7 @@ likely_events = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=500)
 @given(st.lists(any_events | likely_events, max_size=4))
 def test_fast_decoder_of_a_nested_source_agrees_with_the_strict_decoder(events):
     """Otherwise the same nested event could be valid or invalid depending on the records around it."""

@@ -1,4 +1,4 @@
-"""A source listener and a delivery observer that record what they are told."""
+"""A source listener and a delivery observer that record each call of their methods."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -22,7 +22,7 @@ def still_shows() -> Run:
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            timeout=120,
+            timeout=60,
             check=False,
         )
         assert done.returncode == 0, f"{name}: not shown; is it fixed?\n{done.stdout}{done.stderr}"

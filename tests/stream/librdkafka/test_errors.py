@@ -62,7 +62,7 @@ def test_each_kind_of_line_is_logged_once_a_minute(caplog):
 
 
 def test_failed_connection_that_is_retried_is_a_warning(caplog):
-    """Otherwise whoever is called for each error would be called for every restart of a broker."""
+    """Otherwise an engineer who is called for each error would be called for every restart of a broker."""
     client_log().error("%s [%s] %s", "FAIL", "detector#consumer-1", "Connection refused")
     client_log().error("%s [%s] %s", "CRASH", "detector#consumer-1", "out of memory")
 
